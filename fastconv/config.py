@@ -1,0 +1,50 @@
+"""What this installation computes with."""
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy
+
+from . import dispatch
+from .threads import get_num_threads, usable_cpus
+
+
+def package_version() -> str:
+    """Return fastconv's version."""
+    try:
+        return version("fastconv")
+    except PackageNotFoundError:
+        return "not installed (running from a source tree)"
+
+
+def config() -> dict[str, Any]:
+    """Return backend, instruction set, OpenMP, threads and versions as a dictionary."""
+    found: dict[str, Any] = {
+        "fastconv": package_version(),
+        "backend": dispatch.backend(),
+        "backends": list(dispatch.backends()),
+        "instruction_set": None,
+        "instruction_sets": [],
+        "openmp": None,
+        "compiler": None,
+        "threads": get_num_threads(),
+        "usable_cpus": usable_cpus(),
+        "python": platform.python_version(),
+        "numpy": numpy.__version__,
+        "platform": platform.platform(),
+    }
+    if "native" in found["backends"]:
+        from .kernels import native
+        from .kernels.native.baseline import cpu
+        found |= {"instruction_set": native.level, "instruction_sets": list(native.built_levels()),
+                  "openmp": cpu.openmp() or None, "compiler": cpu.compiler()}
+    return found
+
+
+def show_config() -> None:
+    """Print backend, instruction set, OpenMP, threads and versions."""
+    for name, value in config().items():
+        text = ", ".join(value) if isinstance(value, list) else value
+        print(f"{name.replace('_', ' '):<17}{'none' if value in (None, []) else text}")

@@ -1,0 +1,154 @@
+"""Which kernel runs: one ordered table per operation, fastest backend first, the NumPy reference last.
+
+>>> from fastconv.dispatch import kernels, use
+>>> kernels.relu_forward(x, out)            # the fastest backend that is installed
+>>> with use("reference"):                  # or a forced one
+...     kernels.relu_forward(x, out)
+"""
+from __future__ import annotations
+
+import importlib
+import os
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from .threads import resolve
+
+# operation -> the file that holds it, the same in every backend's folder
+OPERATIONS: dict[str, str] = {
+    op: file
+    for file, ops in {
+        "convolution": ("convolution_forward", "convolution_backward_data", "convolution_backward_weight"),
+        "im2col": ("im2col", "col2im"),
+        "pooling": ("max_pooling_forward", "max_pooling_backward",
+                    "average_pooling_forward", "average_pooling_backward"),
+        "gemm": ("gemm", "bias_backward"),
+        "elementwise": ("relu_forward", "relu_backward", "sigmoid_forward", "sigmoid_backward"),
+        "dropout": ("dropout_forward", "dropout_backward"),
+        "loss": ("softmax_forward", "softmax_loss_forward", "softmax_loss_backward"),
+        "batch_normalization": ("batch_normalization_forward", "batch_normalization_inference",
+                                "batch_normalization_backward"),
+        "optimizer": ("sgd_update", "momentum_update", "nesterov_update",
+                      "adagrad_update", "rmsprop_update", "adam_update"),
+    }.items()
+    for op in ops
+}
+
+# fastest first, the reference last
+BACKENDS: dict[str, str] = {
+    "native": "fastconv.kernels.native",
+    "reference": "fastconv.kernels.reference",
+}
+
+
+class Operation:
+    """One operation of the table; calling it runs the current backend's kernel."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._kernel: Callable[..., None] | None = None
+
+    def __call__(self, *arrays_and_geometry: Any, n_threads: int | None = None) -> None:
+        if self._kernel is None:
+            self._kernel = kernel(self.name, backend())
+        self._kernel(*arrays_and_geometry, resolve(n_threads))
+
+    def forget(self) -> None:
+        self._kernel = None
+
+
+class _Kernels:
+    """The table as attributes: ``kernels.convolution_forward(x, weight, ...)``."""
+
+    def __init__(self) -> None:
+        for name in OPERATIONS:
+            setattr(self, name, Operation(name))
+
+    def __getattr__(self, name: str) -> Operation:
+        raise AttributeError(f"no operation {name!r}; there are: {', '.join(OPERATIONS)}")
+
+
+kernels = _Kernels()
+_backend: str | None = None
+
+
+def kernel(op: str, backend: str) -> Callable[..., None]:
+    """Return one backend's function for the operation `op`; its last parameter is ``n_threads``."""
+    return getattr(importlib.import_module(BACKENDS[backend]), op)
+
+
+def available(backend: str) -> bool:
+    """Say whether the backend is installed and runs on this machine."""
+    try:
+        importlib.import_module(BACKENDS[backend])
+    except ImportError:
+        return False
+    return True
+
+
+def backends() -> tuple[str, ...]:
+    """Return the names of the available backends, fastest first."""
+    return tuple(name for name in BACKENDS if available(name))
+
+
+def backend() -> str:
+    """Return the name of the backend in use."""
+    global _backend
+    if _backend is None:
+        wish = os.environ.get("FASTCONV_BACKEND")
+        _backend = _checked(wish, "FASTCONV_BACKEND") if wish else _fastest()
+    return _backend
+
+
+class use:
+    """Force a backend: as a call for the process, as a context manager for the block.
+
+    Parameters
+    ----------
+    backend : str
+        ``"native"`` or ``"reference"``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such backend.
+    ImportError
+        If the backend is not installed here.
+    """
+
+    def __init__(self, backend: str) -> None:
+        self._before = _backend
+        _switch(_checked(backend, "use"))
+
+    def __enter__(self) -> use:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        _switch(self._before)
+
+
+def _switch(name: str | None) -> None:
+    global _backend
+    _backend = name
+    for op in OPERATIONS:
+        getattr(kernels, op).forget()
+
+
+def _checked(name: str, where: str) -> str:
+    if name not in BACKENDS:
+        raise ValueError(f"{where}: there is no backend {name!r}; there are: {', '.join(BACKENDS)}")
+    if not available(name):
+        raise ImportError(f"{where}: the backend {name!r} is not installed here; available: {', '.join(backends())}")
+    return name
+
+
+def _fastest() -> str:
+    name = backends()[0]
+    if name == "reference":
+        warnings.warn(
+            "fastconv runs on plain NumPy, many times slower: its compiled kernels are missing. Install a C compiler "
+            "(Debian and Ubuntu: apt install gcc python3-dev) and reinstall fastconv (pip install --force-reinstall); "
+            "in a source tree: pip install -e .",
+            RuntimeWarning, stacklevel=4)
+    return name

@@ -1,0 +1,70 @@
+"""What the kernel files share: the element type, the register tile, threads' floating-point mode, scratch memory."""
+from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport uintptr_t
+from libc.stdlib cimport free, malloc
+
+cimport numpy as cnp
+
+
+ctypedef fused real:
+    float
+    double
+
+cdef extern from "tile.h" nogil:
+    const ptrdiff_t MR
+    const ptrdiff_t LINE_BYTES
+    void tile_float(const float* const* x, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length, ptrdiff_t step,
+                    const float* w, const float* const* init, float* const* y)
+    void tile_double(const double* const* x, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length,
+                     ptrdiff_t step, const double* w, const double* const* init, double* const* y)
+
+cdef extern from "float_mode.h" nogil:
+    ctypedef unsigned int float_mode
+    float_mode flush_denormals()
+    void restore_mode(float_mode before)
+
+cdef enum:
+    MAX_MR = 8             # no instruction set has a higher tile (MR in tile.h)
+    SERIAL_WORK = 1 << 18  # multiply-adds below which waking a second thread costs more than it saves
+    SERIAL_SIZE = 1 << 15  # the same for elementwise work, in elements
+
+
+cdef inline void tile(const real* const* x, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length, ptrdiff_t step,
+                      const real* w, const real* const* init, real* const* y) noexcept nogil:
+    if real is float:
+        tile_float(x, offset, runs, length, step, w, init, y)
+    else:
+        tile_double(x, offset, runs, length, step, w, init, y)
+
+
+cdef inline bint is_float(cnp.ndarray x) noexcept:
+    return cnp.PyArray_TYPE(x) == cnp.NPY_FLOAT32
+
+
+cdef inline ptrdiff_t up_to(ptrdiff_t n, ptrdiff_t multiple) noexcept nogil:
+    """Return n rounded up to a multiple."""
+    return (n + multiple - 1) // multiple * multiple
+
+
+cdef inline ptrdiff_t parts(ptrdiff_t n, ptrdiff_t size) noexcept nogil:
+    """Return the number of parts of `size` that hold n."""
+    return (n + size - 1) // size
+
+
+cdef struct Scratch:
+    void* allocated
+    char* memory           # aligned to a line
+
+
+cdef inline Scratch new_scratch(size_t size) except *:
+    """Return `size` bytes of aligned memory; MemoryError where there is none. End it with free_scratch."""
+    cdef Scratch s
+    s.allocated = malloc(size + LINE_BYTES)
+    if s.allocated == NULL:
+        raise MemoryError(f"fastconv: no memory for {size:,} bytes of working space")
+    s.memory = <char*> ((<uintptr_t> s.allocated + LINE_BYTES - 1) // LINE_BYTES * LINE_BYTES)
+    return s
+
+
+cdef inline void free_scratch(Scratch s) noexcept:
+    free(s.allocated)

@@ -1,0 +1,181 @@
+"""Matrix product on the register tile, blocked and packed after Goto, van de Geijn, "Anatomy of High-Performance
+Matrix Multiplication" (ACM TOMS 34, 2008). The NumPy twin is ../reference/gemm.py.
+
+    for each KC columns of a, KC rows of b:
+        pack b into lines [line][KC][lane]                       (shared)
+        for each MC rows of a, NC lines of b:                    (one task: it owns its part of out)
+            rows of a lie one after another (packed where a is transposed)
+            tile: MR rows times one line
+"""
+from cython.parallel cimport parallel, prange, threadid
+from libc.stddef cimport ptrdiff_t
+from libc.string cimport memcpy, memset
+
+cimport numpy as cnp
+
+from .common cimport (LINE_BYTES, MAX_MR, MR, SERIAL_SIZE, SERIAL_WORK, Scratch, float_mode, flush_denormals,
+                      free_scratch, is_float, new_scratch, parts, real, restore_mode, tile, up_to)
+
+cnp.import_array()
+
+__all__ = ["gemm", "bias_backward"]
+
+cdef enum:
+    KC = 256       # a packed line of b, KC * 64 bytes, stays in L1
+    MC = 120       # rows of a per task at most: MC * KC values stay in L2; a multiple of every MR
+    NC = 32        # lines of b per task
+    ROW_PARTS = 16
+    SUM_ROWS = 256 # rows per partial sum of bias_backward
+
+cdef struct Matrices:
+    ptrdiff_t m
+    ptrdiff_t n
+    ptrdiff_t k
+    ptrdiff_t a_row        # strides in elements
+    ptrdiff_t a_column
+    ptrdiff_t b_row
+    ptrdiff_t b_column
+    ptrdiff_t lanes        # outputs per line
+    ptrdiff_t lines
+
+
+def gemm(cnp.ndarray a, cnp.ndarray b, cnp.ndarray bias, cnp.ndarray out, int n_threads):
+    """Write a (M,K) times b (K,N), any strides, plus bias (N,) or None, to out (M,N)."""
+    cdef Matrices s
+    cdef ptrdiff_t size = cnp.PyArray_ITEMSIZE(a)
+    cdef void* initial = NULL if bias is None else cnp.PyArray_DATA(bias)
+    s.m, s.k, s.n = a.shape[0], a.shape[1], b.shape[1]
+    s.a_row, s.a_column = a.strides[0] // size, a.strides[1] // size
+    s.b_row, s.b_column = b.strides[0] // size, b.strides[1] // size
+    s.lanes = LINE_BYTES // size
+    s.lines = parts(s.n, s.lanes)
+    if is_float(a):
+        multiply[float](&s, <float*> cnp.PyArray_DATA(a), <float*> cnp.PyArray_DATA(b), <float*> initial,
+                        <float*> cnp.PyArray_DATA(out), n_threads)
+    else:
+        multiply[double](&s, <double*> cnp.PyArray_DATA(a), <double*> cnp.PyArray_DATA(b), <double*> initial,
+                         <double*> cnp.PyArray_DATA(out), n_threads)
+
+
+def bias_backward(cnp.ndarray dout, cnp.ndarray dbias, int n_threads):
+    """Write the column sums of dout (M,N) to dbias (N,)."""
+    if is_float(dout):
+        column_sums[float](<float*> cnp.PyArray_DATA(dout), dout.shape[0], dout.shape[1],
+                           <float*> cnp.PyArray_DATA(dbias), n_threads)
+    else:
+        column_sums[double](<double*> cnp.PyArray_DATA(dout), dout.shape[0], dout.shape[1],
+                            <double*> cnp.PyArray_DATA(dbias), n_threads)
+
+
+cdef int multiply(const Matrices* s, const real* a, const real* b, const real* bias, real* out,
+                  int n_threads) except -1:
+    cdef ptrdiff_t rows = min(MC, max(MR, parts(parts(s.m, ROW_PARTS), MR) * MR))
+    cdef ptrdiff_t row_tasks = parts(s.m, rows), line_tasks = parts(s.lines, NC), depth = min(s.k, KC)
+    if s.m * s.lines * s.lanes * max(s.k, 1) < SERIAL_WORK:
+        n_threads = 1
+    cdef ptrdiff_t own = up_to(rows * depth * sizeof(real), LINE_BYTES) if s.a_column != 1 else 0
+    cdef Scratch scratch = new_scratch(s.lines * s.lanes * depth * sizeof(real) + n_threads * own)
+    cdef real* packed = <real*> scratch.memory
+    cdef char* private = scratch.memory + s.lines * s.lanes * depth * sizeof(real)
+    cdef ptrdiff_t first, line, task, row
+    cdef float_mode mode = 0
+    with nogil, parallel(num_threads=n_threads):
+        mode = flush_denormals()
+        for row in prange(s.m, schedule="static"):
+            if bias == NULL:
+                memset(out + row * s.n, 0, s.n * sizeof(real))
+            else:
+                memcpy(out + row * s.n, bias, s.n * sizeof(real))
+        restore_mode(mode)
+    for first in range(0, s.k, KC):
+        depth = min(KC, s.k - first)
+        with nogil, parallel(num_threads=n_threads):
+            mode = flush_denormals()
+            for line in prange(s.lines, schedule="static"):
+                pack_line(s, b, first, depth, line, packed + line * s.lanes * depth)
+            for task in prange(row_tasks * line_tasks, schedule="dynamic"):
+                multiply_block(s, a + first * s.a_column, depth, packed, task // line_tasks * rows,
+                               min(s.m, (task // line_tasks + 1) * rows), task % line_tasks * NC,
+                               min(s.lines, (task % line_tasks + 1) * NC), out, <real*> (private + threadid() * own))
+            restore_mode(mode)
+    free_scratch(scratch)
+    return 0
+
+
+cdef void pack_line(const Matrices* s, const real* b, ptrdiff_t first, ptrdiff_t depth, ptrdiff_t line,
+                    real* packed) noexcept nogil:
+    """Write packed [depth][lane]: rows [first, first + depth) of one line of b's columns, zeros behind the last."""
+    cdef ptrdiff_t k, j, column = line * s.lanes, used = min(s.lanes, s.n - column)
+    b += first * s.b_row + column * s.b_column
+    for k in range(depth):
+        if s.b_column == 1:
+            for j in range(used):
+                packed[j] = b[j]
+        else:
+            for j in range(used):
+                packed[j] = b[j * s.b_column]
+        for j in range(used, s.lanes):
+            packed[j] = 0
+        packed += s.lanes
+        b += s.b_row
+
+
+cdef void multiply_block(const Matrices* s, const real* a, ptrdiff_t depth, const real* packed, ptrdiff_t row,
+                         ptrdiff_t last_row, ptrdiff_t first_line, ptrdiff_t last_line, real* out,
+                         real* buffer) noexcept nogil:
+    """Add the rows [row, last_row) of a times the packed lines [first_line, last_line) to out."""
+    cdef const real* x[MAX_MR]
+    cdef real* y[MAX_MR]
+    cdef real spare[MAX_MR * 16]
+    cdef ptrdiff_t none = 0, line, i, r, used, x_row = s.a_row
+    cdef const real* top = a + row * s.a_row
+    cdef real* target
+    if s.a_column != 1:
+        for i in range(last_row - row):
+            for r in range(depth):
+                buffer[i * depth + r] = top[i * s.a_row + r * s.a_column]
+        top, x_row = buffer, depth
+    for line in range(first_line, last_line):
+        used = min(s.lanes, s.n - line * s.lanes)
+        r = row
+        while r < last_row:
+            for i in range(MR):
+                target = out + (r + i) * s.n + line * s.lanes
+                x[i] = top + (min(r + i, last_row - 1) - row) * x_row
+                y[i] = target if used == s.lanes and r + i < last_row else spare + i * s.lanes
+                if y[i] != target:
+                    memset(y[i], 0, s.lanes * sizeof(real))
+                    if r + i < last_row:
+                        memcpy(y[i], target, used * sizeof(real))
+            tile(x, &none, 1, depth, 1, packed + line * s.lanes * depth, <const real* const*> y, y)
+            if used < s.lanes:
+                for i in range(min(MR, last_row - r)):
+                    memcpy(out + (r + i) * s.n + line * s.lanes, y[i], used * sizeof(real))
+            r = r + MR
+
+
+cdef int column_sums(const real* dout, ptrdiff_t m, ptrdiff_t n, real* dbias, int n_threads) except -1:
+    """Sum parts of SUM_ROWS rows, then the parts in order: a cut by the problem, so the same bits on any threads."""
+    cdef ptrdiff_t tasks = parts(m, SUM_ROWS), task, j
+    cdef Scratch scratch = new_scratch(tasks * n * sizeof(real))
+    cdef real* sums = <real*> scratch.memory
+    cdef float_mode mode = 0
+    if m * n < SERIAL_SIZE:
+        n_threads = 1
+    memset(dbias, 0, n * sizeof(real))
+    with nogil, parallel(num_threads=n_threads):
+        mode = flush_denormals()
+        for task in prange(tasks, schedule="static"):
+            sum_rows(dout + task * SUM_ROWS * n, min(SUM_ROWS, m - task * SUM_ROWS), n, sums + task * n)
+        restore_mode(mode)
+    sum_rows(sums, tasks, n, dbias)
+    free_scratch(scratch)
+    return 0
+
+
+cdef void sum_rows(const real* x, ptrdiff_t m, ptrdiff_t n, real* total) noexcept nogil:
+    cdef ptrdiff_t i, j
+    memset(total, 0, n * sizeof(real))
+    for i in range(m):
+        for j in range(n):
+            total[j] += x[i * n + j]

@@ -1,0 +1,54 @@
+/* The register tile: the one micro-kernel under convolution, its two gradients and GEMM.
+ *
+ * A line is 64 bytes of consecutive outputs (NR float or double values); a tile is MR lines held in registers
+ * while a long sum runs:
+ *
+ *                     w    [k][NR]    one line per k, packed one after another
+ *                     |
+ *     x[i][offset[r] + k*step] ---->  y[i][0..NR)  += ...        i < MR
+ *
+ * The sum goes over `runs` runs of `length` steps each. A run is whatever is evenly spaced in memory: a filter row
+ * (KW*C values of an NHWC image), a row of a matrix, or the pixels of an image row (weight gradient).
+ */
+#ifndef FASTCONV_TILE_H
+#define FASTCONV_TILE_H
+
+#include <stddef.h>
+
+#define LINE_BYTES 64
+
+/* Tile height and vector width per instruction set: MR * (64 / VECTOR_BYTES) accumulators must leave a few of the
+ * 16 (SSE, AVX) or 32 (AVX-512, NEON) registers free. */
+#if defined(__AVX512F__)
+#define VECTOR_BYTES 64
+#define EACH_ROW(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)
+#define MR 8
+#elif defined(__AVX2__)
+#define VECTOR_BYTES 32
+#define EACH_ROW(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
+#define MR 6
+#elif defined(__aarch64__)
+#define VECTOR_BYTES 16
+#define EACH_ROW(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5)
+#define MR 6
+#else
+#define VECTOR_BYTES 16
+#define EACH_ROW(DO) DO(0) DO(1)
+#define MR 2
+#endif
+
+#define VECTORS (LINE_BYTES / VECTOR_BYTES)
+
+#define REAL float
+#define TYPED(name) name##_float
+#include "tile_body.h"
+#undef REAL
+#undef TYPED
+
+#define REAL double
+#define TYPED(name) name##_double
+#include "tile_body.h"
+#undef REAL
+#undef TYPED
+
+#endif

@@ -1,0 +1,117 @@
+"""How many threads a kernel uses: one rule, in this file.
+
+The first of these that is set decides:
+
+1. the ``n_threads`` argument of a kernel,
+2. ``with threads(n)``, then ``set_num_threads(n)``,
+3. the environment: ``FASTCONV_NUM_THREADS``, then ``OMP_NUM_THREADS``,
+4. the CPUs this process may use: its affinity, capped by the container's (cgroup) CPU quota.
+
+A child made by ``fork`` from a process whose thread pool was running computes on one thread: GNU OpenMP's pool does
+not survive a fork, and waiting for it would hang the child.
+"""
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import warnings
+from collections.abc import Iterator
+from contextvars import ContextVar
+from pathlib import Path
+
+_process_default: int | None = None
+_local: ContextVar[int | None] = ContextVar("fastconv_threads", default=None)
+_pool_is_live = False
+_lost_pool = False
+
+
+def get_num_threads() -> int:
+    """Return the number of threads that kernels use when nothing else is asked for."""
+    if _lost_pool:
+        return 1
+    return _local.get() or _process_default or _initial_default()
+
+
+def set_num_threads(n: int) -> None:
+    """Set the number of threads for the whole process (at least 1)."""
+    global _process_default
+    _process_default = _positive(n, "set_num_threads")
+
+
+@contextlib.contextmanager
+def threads(n: int) -> Iterator[None]:
+    """Use `n` threads inside the ``with`` block, in this Python thread only."""
+    token = _local.set(_positive(n, "threads"))
+    try:
+        yield
+    finally:
+        _local.reset(token)
+
+
+def resolve(n_threads: int | None) -> int:
+    """Return the thread count for one kernel call; `n_threads` is the caller's own wish or None."""
+    global _pool_is_live
+    n = get_num_threads() if n_threads is None else _positive(n_threads, "n_threads")
+    if _lost_pool:
+        return 1
+    if n > 1:
+        _pool_is_live = True
+    return n
+
+
+def usable_cpus() -> int:
+    """Return the CPUs this process may use: min(affinity, cgroup quota), at least 1."""
+    if hasattr(os, "sched_getaffinity"):
+        cpus = len(os.sched_getaffinity(0))
+    else:
+        cpus = os.cpu_count() or 1
+    quota = cgroup_quota()
+    return max(1, cpus if quota is None else min(cpus, math.ceil(quota)))
+
+
+def cgroup_quota(root: str | os.PathLike[str] = "/sys/fs/cgroup") -> float | None:
+    """Return the container's CPU quota in CPUs, or None where there is none (cgroup v2 ``cpu.max``, v1 ``cfs``)."""
+    try:
+        quota, period = (Path(root) / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            quota = (Path(root) / "cpu" / "cpu.cfs_quota_us").read_text().strip()
+            period = (Path(root) / "cpu" / "cpu.cfs_period_us").read_text().strip()
+        except OSError:
+            return None
+    try:
+        return float(quota) / float(period) if float(quota) > 0 else None
+    except (ValueError, ZeroDivisionError):  # "max" means no limit
+        return None
+
+
+def _initial_default() -> int:
+    global _process_default
+    for name in ("FASTCONV_NUM_THREADS", "OMP_NUM_THREADS"):
+        text = os.environ.get(name, "").split(",")[0].strip()  # OpenMP allows a list, one entry per nesting level
+        if text.isdecimal() and int(text) > 0:
+            _process_default = int(text)
+            break
+        if text:
+            warnings.warn(f"{name}={text!r} is not a positive integer; fastconv ignores it", stacklevel=3)
+    else:
+        _process_default = usable_cpus()
+    return _process_default
+
+
+def _positive(n: int, where: str) -> int:
+    if isinstance(n, bool) or not hasattr(n, "__index__"):
+        raise TypeError(f"{where}: the number of threads must be an integer, got {n!r}")
+    if n < 1:
+        raise ValueError(f"{where}: the number of threads must be at least 1, got {n}")
+    return int(n)
+
+
+def _after_fork() -> None:
+    global _lost_pool
+    _lost_pool = _pool_is_live
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
