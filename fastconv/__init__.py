@@ -5,7 +5,41 @@ The layers, networks and trainer of the book *Deep Learning from Scratch* on com
 >>> from fastconv import DeepConvNet, Trainer, load_mnist
 >>> (x_train, t_train), (x_test, t_test) = load_mnist(flatten=False)
 >>> network = DeepConvNet()
->>> Trainer(network, x_train, t_train, x_test, t_test, epochs=20, optimizer='Adam',
-...         optimizer_param={'lr': 0.001}).train()
+>>> trainer = Trainer(network, x_train, t_train, x_test, t_test, epochs=20, mini_batch_size=100,
+...                   optimizer='Adam', optimizer_param={'lr': 0.001}, evaluate_sample_num_per_epoch=1000)
+>>> trainer.train()
+
+``show_config()`` says what it computes with.
 """
 from __future__ import annotations
+
+from .config import package_version, show_config
+from .datasets import load_mnist
+from .dispatch import use
+from .engine import Network
+from .functions import cross_entropy_error, mean_squared_error, sigmoid, softmax
+from .gradient import numerical_gradient
+from .layers import (
+    Affine,
+    BatchNormalization,
+    Convolution,
+    Dropout,
+    Pooling,
+    Relu,
+    Sigmoid,
+    SoftmaxWithLoss,
+)
+from .models import DeepConvNet
+from .optimizers import SGD, AdaGrad, Adam, Momentum, Nesterov, RMSprop
+from .threads import get_num_threads, set_num_threads, threads
+from .trainer import Trainer
+from .util import col2im, im2col
+
+__all__ = [
+    "SGD", "AdaGrad", "Adam", "Affine", "BatchNormalization", "Convolution", "DeepConvNet", "Dropout",
+    "Momentum", "Nesterov", "Network", "Pooling", "RMSprop", "Relu", "Sigmoid", "SoftmaxWithLoss", "Trainer",
+    "col2im", "cross_entropy_error", "get_num_threads", "im2col", "load_mnist", "mean_squared_error",
+    "numerical_gradient", "set_num_threads", "show_config", "sigmoid", "softmax", "threads", "use",
+]
+
+__version__ = package_version()

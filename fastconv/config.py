@@ -37,9 +37,8 @@ def config() -> dict[str, Any]:
     }
     if "native" in found["backends"]:
         from .kernels import native
-        from .kernels.native.baseline import cpu
         found |= {"instruction_set": native.level, "instruction_sets": list(native.built_levels()),
-                  "openmp": cpu.openmp() or None, "compiler": cpu.compiler()}
+                  "openmp": native.cpu.openmp() or None, "compiler": native.cpu.compiler()}
     return found
 
 

@@ -1,0 +1,54 @@
+"""The ``fastconv`` command, one file per subcommand."""
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from ..config import package_version
+from . import evaluate, info, predict, train
+from .common import CommandError
+
+OK, FAILED, INTERRUPTED = 0, 1, 130  # a wrong command line is 2, argparse's own
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments; by default those of the process.
+
+    Returns
+    -------
+    int
+        The exit code: 0, 1 if something was missing, damaged or not writable, 130 if interrupted by Ctrl-C.
+
+    Raises
+    ------
+    SystemExit
+        With 2 for a wrong command line, with 0 after ``--help`` and ``--version``.
+    """
+    args = _parser().parse_args(argv)
+    try:
+        return args.run(args)
+    except (CommandError, OSError) as error:
+        print(f"fastconv {args.command}: error: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print(f"fastconv {args.command}: interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fastconv", description="Train and use convolutional networks on the CPU.",
+        epilog="Exit codes: 0 done, 1 failed, 2 wrong command line, 130 interrupted by Ctrl-C.\n"
+               "'fastconv COMMAND --help' has examples.",
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--version", action="version", version=f"fastconv {package_version()}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for command in (train, evaluate, predict, info):
+        command.add_to(commands)
+    return parser

@@ -1,0 +1,122 @@
+"""What the subcommands share: options, loading, printing."""
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..datasets.mnist import Split
+    from ..models import DeepConvNet
+
+DEFAULT_PARAMS = "fastconv-run/params.pkl"
+
+
+class CommandError(Exception):
+    """A failure that the user can put right: shown as one message, without a traceback."""
+
+
+def new_command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], *,
+                description: str, examples: str) -> argparse.ArgumentParser:
+    """Add a subcommand with the options that all have."""
+    parser = commands.add_parser(name, help=description[0].lower() + description[1:].rstrip("."),
+                                 description=description, epilog=f"examples:\n{examples}",
+                                 formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.set_defaults(run=run)
+    parser.add_argument("--json", action="store_true",
+                        help="print one JSON object to stdout, and what is meant for people to stderr")
+    return parser
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", default="auto", metavar="auto|mnist|excerpt|DIR",
+                        help="MNIST (from FASTCONV_DATA_DIR, the cache or the network), the excerpt of 5,000 "
+                             "digits that comes with fastconv, or a folder of IDX files; auto: MNIST where it is "
+                             "in reach, else the excerpt (default: auto)")
+
+
+def add_params(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--params", default=DEFAULT_PARAMS, metavar="FILE",
+                        help=f"parameters of DeepConvNet, .pkl or .npz (default: {DEFAULT_PARAMS})")
+
+
+def add_threads(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--threads", type=whole_number(1), metavar="N",
+                        help="threads (default: FASTCONV_NUM_THREADS, OMP_NUM_THREADS, or the usable CPUs)")
+
+
+def whole_number(least: int) -> Callable[[str], int]:
+    """Return a parser for an option that takes whole numbers from `least` on."""
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} on")
+        return int(text)
+
+    return parse
+
+
+def positive_number(text: str) -> float:
+    """Parse an option that takes a finite number above 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+    return number
+
+
+def say(args: argparse.Namespace, line: str) -> None:
+    """Print a line for people."""
+    print(line, file=sys.stderr if args.json else sys.stdout, flush=True)
+
+
+def as_json(values: Any) -> str:
+    """Return one line of JSON; numbers that JSON does not know (nan, inf) become null."""
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [plain(item) for item in value]
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return json.dumps(plain(values))
+
+
+def use_threads(args: argparse.Namespace) -> None:
+    """Apply ``--threads``."""
+    if args.threads is not None:
+        from ..threads import set_num_threads
+        set_num_threads(args.threads)
+
+
+def load_data(args: argparse.Namespace) -> tuple[Split, Split]:
+    """Load what ``--data`` names, images (N, 1, 28, 28) float32, and say what it is."""
+    from ..datasets import find_mnist, load_mnist
+    source = find_mnist(args.data)
+    if source.note:
+        say(args, f"MNIST is out of reach: {source.note}.")
+    train, test = load_mnist(flatten=False, data_dir=source.folder)
+    if not len(train[0]) or not len(test[0]):
+        raise CommandError(f"there are no images in {source.folder}")
+    say(args, f"data: {source.name}, {len(train[0]):,} training and {len(test[0]):,} test images, "
+              f"from {source.folder}")
+    return train, test
+
+
+def load_network(args: argparse.Namespace) -> DeepConvNet:
+    """Return a DeepConvNet with the parameters in the file that ``--params`` names."""
+    from ..models import DeepConvNet
+    if not Path(args.params).is_file():
+        raise CommandError(f"there is no file {args.params}; train a network first (fastconv train), "
+                           "or name a file of parameters with --params")
+    network = DeepConvNet()
+    try:
+        network.load_params(args.params)
+    except ValueError as error:
+        raise CommandError(str(error)) from error
+    return network

@@ -1,0 +1,129 @@
+"""``fastconv train``: train DeepConvNet on MNIST and keep what comes of it."""
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from .common import (
+    CommandError,
+    add_data,
+    add_threads,
+    as_json,
+    load_data,
+    new_command,
+    positive_number,
+    say,
+    use_threads,
+    whole_number,
+)
+
+INTERRUPTED = 130
+EXAMPLES = """\
+  fastconv train                                 20 epochs: seconds on the excerpt, minutes on MNIST
+  fastconv train --data excerpt --epochs 5       without the network
+  fastconv train --optimizer Momentum --lr 0.05 --seed 1 --output runs/momentum
+  fastconv train --json --quiet > result.json
+
+The output folder gets params.pkl (the parameters), history.jsonl (a line per epoch) and learning_curve.png, in
+place of those of an earlier run. Ctrl-C stops after the running step and saves what was trained; a second Ctrl-C
+leaves at once."""
+
+
+def add_to(commands: Any) -> None:
+    """Add the subcommand to argparse's `commands`."""
+    parser = new_command(commands, "train", run, description="Train DeepConvNet on handwritten digits.",
+                         examples=EXAMPLES)
+    add_data(parser)
+    parser.add_argument("--epochs", type=whole_number(1), default=20, metavar="N", help="(default: 20)")
+    parser.add_argument("--batch-size", type=whole_number(1), default=100, metavar="N",
+                        help="images per step (default: 100)")
+    parser.add_argument("--optimizer", type=_optimizer, default="Adam", metavar="NAME",
+                        help="SGD, Momentum, Nesterov, AdaGrad, RMSprop or Adam (default: Adam)")
+    parser.add_argument("--lr", type=positive_number, metavar="X",
+                        help="learning rate (default: the optimizer's own)")
+    parser.add_argument("--seed", type=whole_number(0), metavar="N", help="makes the run repeatable, bit for bit")
+    parser.add_argument("--output", type=Path, default=Path("fastconv-run"), metavar="DIR",
+                        help="folder for the results, made if missing (default: fastconv-run)")
+    parser.add_argument("--quiet", action="store_true", help="no progress, only what was used and the result")
+    add_threads(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, save, and return the exit code."""
+    from ..config import config
+    from ..models import DeepConvNet
+    from ..trainer import Trainer
+    _make_writable(args.output)
+    use_threads(args)
+    (x_train, t_train), (x_test, t_test) = load_data(args)
+    engine = config()
+    say(args, f"engine: {engine['backend']} backend, instruction set {engine['instruction_set'] or 'none'}, "
+              f"{engine['threads']} threads")
+
+    history: list[dict[str, Any]] = []
+    network = DeepConvNet(seed=args.seed)
+    with (args.output / "history.jsonl").open("w") as file:
+        def keep(record: dict[str, Any]) -> None:
+            history.append(record)
+            print(as_json(record), file=file, flush=True)
+            network.save_params(args.output / "params.pkl")
+
+        trainer = Trainer(network, x_train, t_train, x_test, t_test, epochs=args.epochs,
+                          mini_batch_size=args.batch_size, optimizer=args.optimizer,
+                          optimizer_param={} if args.lr is None else {"lr": args.lr},
+                          evaluate_sample_num_per_epoch=1000, verbose=not args.quiet, seed=args.seed,
+                          on_epoch=keep)
+        with contextlib.redirect_stdout(sys.stderr if args.json else sys.stdout):
+            trainer.train()
+    network.save_params(args.output / "params.pkl")
+    _draw(args, history)
+
+    if trainer.interrupted:
+        say(args, f"interrupted after {trainer.current_iter} steps, {trainer.current_epoch} of {args.epochs} epochs; "
+                  f"what was trained is saved in {args.output}")
+    else:
+        say(args, f"test accuracy {trainer.final_test_acc:.4f} on {len(x_test):,} images, trained at "
+                  f"{trainer.images_per_second:,.0f} images/s; saved in {args.output}")
+    if args.json:
+        print(as_json({
+            "test_accuracy": trainer.final_test_acc, "test_images": len(x_test), "train_images": len(x_train),
+            "epochs": trainer.current_epoch, "steps": trainer.current_iter, "interrupted": trainer.interrupted,
+            "images_per_second": trainer.images_per_second, "data": args.data, "output": str(args.output),
+            "config": engine}))
+    return INTERRUPTED if trainer.interrupted else 0
+
+
+def _optimizer(text: str) -> str:
+    from ..optimizers import OPTIMIZERS
+    if text.lower() not in OPTIMIZERS:
+        names = dict.fromkeys(optimizer.__name__ for optimizer in OPTIMIZERS.values())
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(names)}")
+    return text
+
+
+def _make_writable(folder: Path) -> None:
+    """Make the output folder and write to it once: now, not after an hour of training."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise CommandError(f"cannot write to the output folder {folder}: {error.strerror}") from error
+
+
+def _draw(args: argparse.Namespace, history: list[dict[str, Any]]) -> None:
+    path = args.output / "learning_curve.png"
+    path.unlink(missing_ok=True)  # an earlier run's
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        say(args, "no learning curve drawn: that needs matplotlib (pip install matplotlib)")
+        return
+    from ..plot import learning_curve
+    figure = Figure(layout="constrained")  # drawn without a display, whatever backend is set
+    learning_curve(history, figure.subplots())
+    figure.savefig(path)

@@ -1,0 +1,196 @@
+"""A network of the book's layers: predict, loss, accuracy, gradient, parameters to and from files."""
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from .. import params as files
+from ..labels import class_labels
+from ..layers import SoftmaxWithLoss
+from .graph import Graph, Sources, learned
+from .parameters import Parameters
+
+
+class Network:
+    """A graph of layers with a loss on top, in the protocol of the book's networks.
+
+    Parameters
+    ----------
+    dtype : dtype, default float32
+        Floating dtype of the parameters; inputs of another floating dtype are converted to it.
+
+    Attributes
+    ----------
+    layers : list
+        The layers in the order they were added.
+    last_layer : SoftmaxWithLoss
+        The loss; `last_layer.loss` is the loss of the last `loss` or `gradient` call.
+
+    Examples
+    --------
+    >>> network = Network()
+    >>> stem = network.add(Convolution(W1, b1, pad=1))
+    >>> network.add(Relu())
+    >>> network.add(Add(), inputs=(stem, "input"))
+    """
+
+    def __init__(self, *, dtype: DTypeLike = np.float32) -> None:
+        self.dtype = np.dtype(dtype)
+        if self.dtype.kind != "f":
+            raise TypeError(f"Network: dtype is {self.dtype}, expected a floating dtype")
+        self.last_layer: Any = SoftmaxWithLoss()
+        self._graph = Graph()
+
+    @property
+    def layers(self) -> list[Any]:
+        """The layers in the order they were added."""
+        return self._graph.layers
+
+    @property
+    def params(self) -> Parameters:
+        """The parameters by name: a view of the layers' own arrays."""
+        return Parameters(self.layers, self.dtype)
+
+    def add(self, layer: Any, *, inputs: Sources = None, name: str | None = None) -> int:
+        """Append a layer.
+
+        Parameters
+        ----------
+        layer : object with forward and backward
+            With several inputs it is called ``forward(*xs)``, and ``backward`` returns a tuple. Where its
+            ``forward`` takes ``train_flg``, or its ``backward`` ``need_dx``, they are given. Its `W`, `b`,
+            `gamma`, `beta`, where not None, become parameters and are converted to the network's dtype.
+        inputs : int, str or a sequence of them, optional
+            Ids or names of the nodes it reads, -1 or ``"input"`` for the network's input. Default: the node
+            before.
+        name : str, optional
+            A name for `inputs` of later layers.
+
+        Returns
+        -------
+        int
+            The node's id.
+
+        Raises
+        ------
+        ValueError
+            If an input is no earlier node, the name is taken, or the layer is in the network already.
+        """
+        node = self._graph.add(layer, inputs, name)
+        for attribute in learned(layer):
+            setattr(layer, attribute, np.asarray(getattr(layer, attribute), dtype=self.dtype))
+        return node
+
+    def predict(self, x: ArrayLike, train_flg: bool = False) -> np.ndarray:
+        """Return the scores of a batch (before the softmax).
+
+        Parameters
+        ----------
+        x : array, (N, ...)
+            A batch of any size, also empty.
+        train_flg : bool, default False
+            Dropout and BatchNormalization behave as in training.
+
+        Returns
+        -------
+        array, (N, K)
+        """
+        return self._graph.forward(self._as_input(x), train_flg)
+
+    def loss(self, x: ArrayLike, t: ArrayLike) -> float:
+        """Return the mean loss of a batch, computed as in training (with dropout), as the book does."""
+        return self.last_layer.forward(self.predict(x, train_flg=True), t)
+
+    def accuracy(self, x: ArrayLike, t: ArrayLike, batch_size: int = 100) -> float:
+        """Return the share of the samples whose highest score is at their label.
+
+        Parameters
+        ----------
+        x : array, (N, ...)
+        t : array, (N,) of int or (N, K) one-hot
+        batch_size : int, default 100
+            How many samples are predicted at a time; the last, smaller batch counts as well.
+
+        Raises
+        ------
+        ValueError
+            If there are no samples, or not one label for each, or `batch_size` is below 1.
+        """
+        x, t = np.asarray(x), np.asarray(t)
+        if x.shape[:1] != t.shape[:1]:
+            raise ValueError(f"Network.accuracy: x has shape {x.shape} and t has shape {t.shape}, expected "
+                             "one label for each sample")
+        if not len(x):
+            raise ValueError("Network.accuracy: x has no samples")
+        if batch_size < 1:
+            raise ValueError(f"Network.accuracy: batch_size is {batch_size}, expected at least 1")
+        correct = 0
+        for start in range(0, len(x), batch_size):
+            y = self.predict(x[start:start + batch_size])
+            labels, _ = class_labels("Network.accuracy", t[start:start + batch_size], *y.shape)
+            correct += int(np.count_nonzero(y.argmax(axis=1) == labels))
+        return float(correct / len(x))
+
+    def gradient(self, x: ArrayLike, t: ArrayLike) -> dict[str, np.ndarray]:
+        """Return the gradients of the batch's loss, by backpropagation, with the keys of `params`.
+
+        The loss itself is in `last_layer.loss` afterwards.
+        """
+        self.loss(x, t)
+        self._graph.backward(self.last_layer.backward(1))
+        return self.params.gradients()
+
+    def seed(self, rng: np.random.Generator | int) -> None:
+        """Let the Dropout layers draw from a generator of their own instead of NumPy's global one.
+
+        Parameters
+        ----------
+        rng : Generator, or a seed for one
+        """
+        generator = np.random.default_rng(rng)
+        for layer in self.layers:
+            if hasattr(layer, "rng"):
+                layer.rng = generator
+
+    def save_params(self, file_name: str | os.PathLike[str] = "params.pkl") -> None:
+        """Write the parameters to a file; its suffix, .pkl or .npz, is the format."""
+        files.save(file_name, dict(self.params))
+
+    def load_params(self, file_name: str | os.PathLike[str] = "params.pkl") -> None:
+        """Read the parameters from a file, converted to the network's dtype.
+
+        Parameters
+        ----------
+        file_name : str or path
+            A relative path is looked up in the working directory, then in the folder of the module that
+            defines the network's class.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the file is in neither place.
+        ValueError
+            If the parameters in the file do not fit; the network is as it was then.
+        """
+        path = self._find(Path(file_name))
+        self.params.replace(files.load(path), f"{type(self).__name__}.load_params: {path}")
+
+    def _find(self, path: Path) -> Path:
+        candidates = [path]
+        module_file = getattr(sys.modules.get(type(self).__module__), "__file__", None)
+        if module_file and not path.is_absolute():
+            candidates.append(Path(module_file).resolve().parent / path)
+        for candidate in candidates:
+            if candidate.exists():
+                return candidate
+        raise FileNotFoundError(f"{type(self).__name__}.load_params: there is no {path} here "
+                                f"({' nor '.join(str(c.absolute()) for c in candidates)})")
+
+    def _as_input(self, x: ArrayLike) -> np.ndarray:
+        x = np.asarray(x)
+        return x.astype(self.dtype) if x.dtype.kind == "f" and x.dtype != self.dtype else x

@@ -1,0 +1,6 @@
+from numpy import ndarray
+
+__all__: list[str]
+
+def gemm(a: ndarray, b: ndarray, bias: ndarray | None, out: ndarray, n_threads: int) -> None: ...
+def bias_backward(dout: ndarray, dbias: ndarray, n_threads: int) -> None: ...

@@ -1,0 +1,19 @@
+from numpy import ndarray
+
+__all__: list[str]
+
+def sgd_update(grad: ndarray, lr: float, param: ndarray, n_threads: int) -> None: ...
+def momentum_update(
+    grad: ndarray, lr: float, momentum: float, param: ndarray, v: ndarray, n_threads: int
+) -> None: ...
+def nesterov_update(
+    grad: ndarray, lr: float, momentum: float, param: ndarray, v: ndarray, n_threads: int
+) -> None: ...
+def adagrad_update(grad: ndarray, lr: float, param: ndarray, h: ndarray, n_threads: int) -> None: ...
+def rmsprop_update(
+    grad: ndarray, lr: float, decay_rate: float, param: ndarray, h: ndarray, n_threads: int
+) -> None: ...
+def adam_update(
+    grad: ndarray, lr_t: float, beta1: float, beta2: float, param: ndarray, m: ndarray, v: ndarray,
+    n_threads: int
+) -> None: ...

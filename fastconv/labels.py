@@ -1,0 +1,61 @@
+"""The labels of a classification: class numbers or one-hot rows."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .arrays import Array, contiguous
+
+
+def class_labels(where: str, t: Any, N: int, K: int) -> tuple[Array, Array | None]:
+    """Return labels as class numbers, and as they came where they are more than that.
+
+    Parameters
+    ----------
+    where : str
+        The call, for the error message.
+    t : array_like
+        Integers (N,) from 0 to K - 1, or rows (N, K): one-hot, or soft as in label smoothing.
+    N, K : int
+        Number of samples and of classes.
+
+    Returns
+    -------
+    labels : int64 (N,)
+        For rows the class of the largest entry.
+    soft : (N, K) or None
+        The rows, where they are not one-hot.
+
+    Raises
+    ------
+    ValueError
+        For any other shape, labels out of range, and labels (N,) that are no integers.
+    TypeError
+        If `t` does not hold real numbers.
+    """
+    t = np.asarray(t)
+    if t.dtype.kind not in "biuf":
+        raise TypeError(f"{where}: t has dtype {t.dtype}, expected integer labels or one-hot rows")
+    if t.shape == (N,) and (t.dtype.kind in "biu" or N == 0):
+        labels = contiguous(t, np.int64)
+        if N and labels.view(np.uint64).max() >= K:  # a negative label is a huge one here
+            raise ValueError(f"{where}: t has labels from {t.min()} to {t.max()}, expected 0 to {K - 1}: "
+                             f"x has {K} columns, one a class")
+        return labels, None
+    if t.shape == (N, K):
+        labels = contiguous(t.argmax(axis=1), np.int64)
+        one_hot = np.count_nonzero(t) == N and bool((t[np.arange(N), labels] == 1).all())
+        return labels, None if one_hot else t
+    raise ValueError(f"{where}: t has shape {t.shape} and dtype {t.dtype}, expected integer labels of shape "
+                     f"({N},) from 0 to {K - 1}, or one-hot rows of shape ({N}, {K}){_likely_cause(t, N)}")
+
+
+def _likely_cause(t: Array, N: int) -> str:
+    if t.shape == (N, 1):
+        return "; drop the second axis: t[:, 0]"
+    if t.shape == (N,) and t.dtype.kind == "f":
+        return "; the labels are floating-point: t.astype(int)"
+    if t.ndim and len(t) != N:
+        return f"; x has {N} rows and t has {len(t)}"
+    return ""

@@ -1,0 +1,24 @@
+"""The book's layers: ``forward(x)``, then ``backward(dout)``, which returns dx and sets the gradients.
+
+Images are (N, C, H, W). A result of four axes is a view on channels-last memory: layers chain without copies.
+`backward` reads the arrays of the last `forward` by reference: don't change them in place between the two.
+"""
+from .affine import Affine
+from .batch_normalization import BatchNormalization
+from .convolution import Convolution
+from .dropout import Dropout
+from .pooling import Pooling
+from .relu import Relu
+from .sigmoid import Sigmoid
+from .softmax_with_loss import SoftmaxWithLoss
+
+__all__ = [
+    "Affine",
+    "BatchNormalization",
+    "Convolution",
+    "Dropout",
+    "Pooling",
+    "Relu",
+    "Sigmoid",
+    "SoftmaxWithLoss",
+]

@@ -1,0 +1,94 @@
+"""Fully connected layer."""
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..arrays import Array, channels_last, contiguous, from_channels_last, native, result_dtype
+from ..dispatch import kernels
+from ..shapes import Shape, check_dout
+from .broadcast import to_parameter, to_vector
+
+
+class Affine:
+    """``out = x @ W + b``, with everything after the first axis of x taken as one.
+
+    Parameters
+    ----------
+    W : array (D, M)
+    b : array (M,), scalar or None
+        Both are read by reference at every forward.
+
+    Attributes
+    ----------
+    x : array (N, D), the last input
+    original_x_shape : its shape before it was flattened
+    dW, db : gradients in the shapes of W and b
+    """
+
+    _weight: Array
+    _dtype: np.dtype[Any]
+
+    def __init__(self, W: ArrayLike, b: ArrayLike | None) -> None:
+        self.W, self.b = W, b
+        self.x: Array | None = None
+        self.original_x_shape: Shape | None = None
+        self.dW: Array | None = None
+        self.db: Array | None = None
+        self._shape: Shape | None = None
+
+    def forward(self, x: ArrayLike) -> Array:
+        """Return (N, M) for `x` (N, ...) of D values a sample."""
+        where = "Affine.forward"
+        x, W, b = np.asarray(x), np.asarray(self.W), self.b
+        dtype, compute = result_dtype(where, x=x, W=W, b=b)
+        _check(where, x.shape, W.shape)
+        D, M = W.shape
+        bias = None if b is None else to_vector(where, "b", b, M, compute)
+        self.x, self._weight = contiguous(x.reshape(len(x), D), compute), native(W, compute)
+        self.original_x_shape, self._dtype, self._shape = x.shape, dtype, (len(x), M)
+        out = np.empty(self._shape, compute)
+        kernels.gemm(self.x, self._weight, bias, out)
+        return out.astype(dtype, copy=False)
+
+    def backward(self, dout: ArrayLike, *, need_dx: bool = True) -> Array | None:
+        """Set ``dW = x.T @ dout`` and db; return ``dx = dout @ W.T`` in x's shape, or None if not needed."""
+        dout = np.asarray(dout)
+        check_dout("Affine.backward", dout, self._shape)
+        assert self.x is not None and self.original_x_shape is not None
+        dtype, compute = result_dtype("Affine.backward", dout=dout, out=self._dtype)
+        dout, x = contiguous(dout, compute), contiguous(self.x, compute)
+        weight = native(self._weight, compute)
+        dW, db = np.empty(weight.shape, compute), np.empty(weight.shape[1], compute)
+        kernels.gemm(x.T, dout, None, dW)
+        kernels.bias_backward(dout, db)
+        self.dW = dW.astype(dtype, copy=False)
+        self.db = None if self.b is None else to_parameter(db, self.b, dtype)
+        if not need_dx:
+            return None
+        dx = np.empty(x.shape, compute)
+        kernels.gemm(dout, weight.T, None, dx)
+        dx = dx.reshape(self.original_x_shape)
+        if dx.ndim == 4:
+            return from_channels_last(channels_last(dx, dtype), dtype)
+        return dx.astype(dtype, copy=False)
+
+
+def _check(where: str, x_shape: Shape, w_shape: Shape) -> None:
+    if len(w_shape) != 2:
+        raise ValueError(f"{where}: W has shape {w_shape}, expected (D, M)")
+    D, M = w_shape
+    if not x_shape:
+        raise ValueError(f"{where}: x is a scalar, expected (N, ...) with {D} values a sample")
+    values = math.prod(x_shape[1:])
+    if values != D:
+        cause = ""
+        if x_shape == (D,):
+            cause = "; for one sample: x[None]"
+        elif values == M:
+            cause = "; W looks transposed: W.T"
+        raise ValueError(f"{where}: x has shape {x_shape}, so {values} values a sample, expected {D}: "
+                         f"W has shape {w_shape}{cause}")

@@ -1,0 +1,34 @@
+"""Parameters that NumPy would broadcast: one value for all outputs instead of one for each."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..arrays import Array, contiguous
+
+
+def to_vector(where: str, name: str, parameter: Any, size: int, dtype: np.dtype[Any]) -> Array:
+    """Return a parameter as a vector (size,): a scalar is repeated, axes of length 1 are dropped.
+
+    Raises
+    ------
+    ValueError
+        If it has neither 1 nor `size` entries.
+    """
+    values = np.asarray(parameter)
+    if values.shape == (size,):
+        return contiguous(values, dtype)
+    if values.size == 1:
+        return np.full(size, values.reshape(()), dtype)
+    if values.size != size or max(values.shape) != size:
+        raise ValueError(f"{where}: {name} has shape {values.shape}, expected ({size},) or a scalar")
+    return contiguous(values.reshape(size), dtype)
+
+
+def to_parameter(gradient: Array, parameter: Any, dtype: np.dtype[Any]) -> Array:
+    """Return the gradient of `to_vector`'s result as that of the parameter, in the parameter's shape."""
+    shape = np.shape(parameter)
+    if shape != gradient.shape and np.size(parameter) == 1:
+        gradient = gradient.sum(dtype=np.float64, keepdims=True)
+    return gradient.reshape(shape).astype(dtype, copy=False)

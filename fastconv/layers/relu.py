@@ -1,0 +1,52 @@
+"""Rectified linear unit."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..arrays import Array, Layout, contiguous, dense, result_dtype
+from ..dispatch import kernels
+from ..shapes import Shape, check_dout
+
+
+class Relu:
+    """``out = max(x, 0)``; the gradient at 0 is 0, nan passes.
+
+    Attributes
+    ----------
+    mask : bool array or None
+        Where the last x was not positive.
+    """
+
+    _out: Array
+    _layout: Layout
+    _dtype: np.dtype[Any]
+
+    def __init__(self) -> None:
+        self._shape: Shape | None = None
+
+    def forward(self, x: ArrayLike) -> Array:
+        """Return max(x, 0) for `x` of any shape, in the memory layout of `x`."""
+        x = np.asarray(x)
+        self._dtype, compute = result_dtype("Relu.forward", x=x)
+        self._shape = x.shape
+        x, self._layout = dense(x, compute)
+        self._out = np.empty_like(x)
+        kernels.relu_forward(x, self._out)
+        return self._layout(self._out, self._dtype)
+
+    def backward(self, dout: ArrayLike) -> Array:
+        """Return dx: `dout` where x was positive, else 0; `dout` is left as it is."""
+        dout = np.asarray(dout)
+        check_dout("Relu.backward", dout, self._shape)
+        dtype, compute = result_dtype("Relu.backward", dout=dout, out=self._dtype)
+        dout = self._layout.dense(dout, compute)
+        dx = np.empty_like(dout)
+        kernels.relu_backward(dout, contiguous(self._out, compute), dx)
+        return self._layout(dx, dtype)
+
+    @property
+    def mask(self) -> Array | None:
+        return None if self._shape is None else self._layout(self._out <= 0)

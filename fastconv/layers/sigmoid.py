@@ -1,0 +1,50 @@
+"""Logistic sigmoid."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..arrays import Array, Layout, contiguous, dense, result_dtype
+from ..dispatch import kernels
+from ..shapes import Shape, check_dout
+
+
+class Sigmoid:
+    """``out = 1 / (1 + exp(-x))``.
+
+    Attributes
+    ----------
+    out : array or None
+        The result of the last forward.
+    """
+
+    _out: Array
+    _layout: Layout
+    _dtype: np.dtype[Any]
+
+    def __init__(self) -> None:
+        self.out: Array | None = None
+        self._shape: Shape | None = None
+
+    def forward(self, x: ArrayLike) -> Array:
+        """Return the sigmoid of `x` of any shape, in the memory layout of `x`."""
+        x = np.asarray(x)
+        self._dtype, compute = result_dtype("Sigmoid.forward", x=x)
+        self._shape = x.shape
+        x, self._layout = dense(x, compute)
+        self._out = np.empty_like(x)
+        kernels.sigmoid_forward(x, self._out)
+        self.out = self._layout(self._out, self._dtype)
+        return self.out
+
+    def backward(self, dout: ArrayLike) -> Array:
+        """Return ``dx = dout * (1 - out) * out``."""
+        dout = np.asarray(dout)
+        check_dout("Sigmoid.backward", dout, self._shape)
+        dtype, compute = result_dtype("Sigmoid.backward", dout=dout, out=self._dtype)
+        dout = self._layout.dense(dout, compute)
+        dx = np.empty_like(dout)
+        kernels.sigmoid_backward(dout, contiguous(self._out, compute), dx)
+        return self._layout(dx, dtype)

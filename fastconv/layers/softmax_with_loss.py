@@ -1,0 +1,73 @@
+"""Softmax with the cross entropy loss."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..arrays import Array, contiguous, result_dtype
+from ..dispatch import kernels
+from ..labels import class_labels
+
+
+class SoftmaxWithLoss:
+    """``loss = mean over n of -log(y[n, t[n]] + 1e-7)`` with ``y = softmax(x)``.
+
+    Attributes
+    ----------
+    loss : float, the last loss
+    y : array (N, K), the softmax of the last x
+    t : the last labels, as they were given
+    """
+
+    _y: Array
+    _labels: Array
+    _soft: Array | None
+    _dtype: np.dtype[Any]
+
+    def __init__(self) -> None:
+        self.loss: float | None = None
+        self.y: Array | None = None
+        self.t: Array | None = None
+
+    def forward(self, x: ArrayLike, t: ArrayLike) -> float:
+        """Return the loss of the scores `x` (N, K) for the labels `t`; 0 for an empty batch.
+
+        Parameters
+        ----------
+        x : array_like (N, K)
+        t : array_like
+            Integers (N,) from 0 to K - 1, or one-hot rows (N, K). Soft rows are taken as in the book: the
+            loss is that of the largest entry, the gradient is ``(y - t) / N``.
+
+        Raises
+        ------
+        ValueError
+            For any other shape and for labels out of range.
+        """
+        where = "SoftmaxWithLoss.forward"
+        x, t = np.asarray(x), np.asarray(t)
+        dtype, compute = result_dtype(where, x=x)
+        if x.ndim != 2 or x.shape[1] == 0:
+            cause = "; for one sample: x[None]" if x.ndim == 1 else ""
+            raise ValueError(f"{where}: x has shape {x.shape}, expected (N, K), one column a class{cause}")
+        N, K = x.shape
+        labels, soft = class_labels(where, t, N, K)
+        y, losses = np.empty((N, K), compute), np.empty(N, compute)
+        kernels.softmax_loss_forward(contiguous(x, compute), labels, y, losses)
+        self._y, self._labels, self._soft, self._dtype = y, labels, soft, dtype
+        self.y, self.t = y.astype(dtype, copy=False), t
+        self.loss = float(losses.sum(dtype=np.float64)) / max(N, 1)
+        return self.loss
+
+    def backward(self, dout: float = 1) -> Array:
+        """Return ``dx = (y - onehot(t)) / N``; `dout` is ignored, as in the book."""
+        if self.y is None:
+            raise RuntimeError("SoftmaxWithLoss.backward: there is no loss yet, call forward first")
+        if self._soft is None:
+            dx = np.empty_like(self._y)
+            kernels.softmax_loss_backward(self._y, self._labels, dx)
+        else:
+            dx = (self._y - self._soft.astype(self._y.dtype)) / len(self._y)
+        return dx.astype(self._dtype, copy=False)

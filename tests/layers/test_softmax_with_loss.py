@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import gradient_check
+import naive
+import numpy as np
+import pytest
+
+from fastconv.layers import SoftmaxWithLoss
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("N, K", [(1, 1), (1, 10), (7, 3), (100, 10), (3, 67)])
+def test_loss_and_gradient(rng, dtype, N, K):
+    x, t = rng.normal(5, 3, (N, K)).astype(dtype), rng.integers(0, K, N)
+    layer = SoftmaxWithLoss()
+    loss = layer.forward(x, t)
+    y, losses = naive.softmax_loss(x.astype(np.float64), t)
+    tolerance = {"rtol": 20 * np.finfo(dtype).eps, "atol": 20 * np.finfo(dtype).eps}
+    assert type(loss) is float and loss == layer.loss
+    np.testing.assert_allclose(loss, losses.mean(), **tolerance)
+    np.testing.assert_allclose(layer.y, y, **tolerance)
+    np.testing.assert_allclose(layer.backward(), naive.softmax_loss_backward(y, t), **tolerance)
+
+
+def test_gradient_is_that_of_the_loss_without_its_1e_7(rng):
+    x, t = rng.normal(0, 1, (4, 5)), np.array([0, 4, 2, 2])
+    layer = SoftmaxWithLoss()
+
+    def logarithms():
+        rows = np.exp(x)
+        return float(-np.log(rows[np.arange(4), t] / rows.sum(1)).mean())
+
+    layer.forward(x, t)
+    assert gradient_check.relative_error(layer.backward(), gradient_check.numerical(logarithms, x)) < 1e-10
+
+
+def test_backward_ignores_dout(rng):
+    layer = SoftmaxWithLoss()
+    layer.forward(rng.normal(size=(3, 4)), [0, 1, 2])
+    np.testing.assert_array_equal(layer.backward(5), layer.backward())
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.int64, np.uint64, ">i8"])
+def test_labels_of_any_integer_dtype(rng, dtype):
+    x, t = rng.normal(size=(5, 4)), np.array([3, 0, 2, 2, 1])
+    layer = SoftmaxWithLoss()
+    expected = layer.forward(x, t), layer.backward()
+    labels = t.astype(dtype)
+    assert layer.forward(x, labels) == expected[0]
+    assert layer.t is labels
+    np.testing.assert_array_equal(layer.backward(), expected[1])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64, bool])
+def test_one_hot_rows_are_the_same_as_labels(rng, dtype):
+    x, t = rng.normal(size=(5, 4)), np.array([3, 0, 2, 2, 1])
+    layer = SoftmaxWithLoss()
+    expected = layer.forward(x, t), layer.backward()
+    assert layer.forward(x, np.eye(4)[t].astype(dtype)) == expected[0]
+    np.testing.assert_array_equal(layer.backward(), expected[1])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_soft_rows_are_taken_as_in_the_book(rng, dtype):
+    x, t = rng.normal(size=(5, 4)).astype(dtype), np.array([3, 0, 2, 2, 1])
+    soft = np.eye(4)[t] * 0.9 + 0.025
+    layer = SoftmaxWithLoss()
+    expected = layer.forward(x, t)
+    assert layer.forward(x, soft) == expected
+    dx = layer.backward()
+    assert dx.dtype == dtype
+    np.testing.assert_allclose(dx, (layer.y - soft) / 5, rtol=1e-5, atol=1e-7)
+
+
+def test_rows_that_merely_count_like_one_hot_rows_are_soft():
+    layer = SoftmaxWithLoss()
+    layer.forward(np.zeros((2, 2)), np.array([[2.0, 0.0], [0.0, 1.0]]))
+    np.testing.assert_allclose(layer.backward(), [[-0.75, 0.25], [0.25, -0.25]])
+
+
+@pytest.mark.parametrize("t", [[], np.zeros(0, int), np.zeros((0, 4))])
+def test_an_empty_batch_has_no_loss(t):
+    layer = SoftmaxWithLoss()
+    assert layer.forward(np.zeros((0, 4)), t) == 0.0
+    assert layer.backward().shape == (0, 4)
+
+
+def test_large_scores_do_not_overflow():
+    layer = SoftmaxWithLoss()
+    assert layer.forward(np.array([[1e4, -1e4]], np.float32), [0]) == pytest.approx(0, abs=1e-6)
+    assert layer.forward(np.array([[1e4, -1e4]], np.float32), [1]) == pytest.approx(-np.log(1e-7), rel=1e-5)
+
+
+@pytest.mark.parametrize("t, words", [
+    (np.zeros((3, 1), int), r"t has shape \(3, 1\) .*integer labels of shape \(3,\) from 0 to 3, or one-hot "
+                            r"rows of shape \(3, 4\); drop the second axis: t\[:, 0\]"),
+    ([0, 1, 4], r"t has labels from 0 to 4, expected 0 to 3"),
+    ([0, -1, 2], r"t has labels from -1 to 2, expected 0 to 3"),
+    ([0.0, 1.0, 2.0], r"the labels are floating-point: t.astype\(int\)"),
+    ([0, 1], r"x has 3 rows and t has 2"),
+    (np.zeros((3, 5)), r"t has shape \(3, 5\)"),
+    (2, r"t has shape \(\)"),
+])
+def test_labels_that_do_not_fit_are_refused(t, words):
+    with pytest.raises(ValueError, match="SoftmaxWithLoss.forward: .*" + words):
+        SoftmaxWithLoss().forward(np.zeros((3, 4)), t)
+
+
+@pytest.mark.parametrize("t", [["a", "b", "c"], np.zeros((3, 4), complex), np.zeros(3, object)])
+def test_labels_that_are_no_numbers_are_refused(t):
+    with pytest.raises(TypeError, match="SoftmaxWithLoss.forward: t has dtype"):
+        SoftmaxWithLoss().forward(np.zeros((3, 4)), t)
+
+
+@pytest.mark.parametrize("shape", [(4,), (2, 4, 1, 1), (3, 0)])
+def test_scores_of_another_shape_are_refused(shape):
+    with pytest.raises(ValueError, match=r"SoftmaxWithLoss.forward: x has shape .*, expected \(N, K\)"):
+        SoftmaxWithLoss().forward(np.zeros(shape), [0])
+
+
+def test_the_book_s_attributes():
+    layer = SoftmaxWithLoss()
+    assert layer.loss is None and layer.y is None and layer.t is None
