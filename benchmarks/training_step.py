@@ -45,7 +45,8 @@ def main():
     import fastconv
     rng = np.random.default_rng(0)
     x, t = rng.random((args.batch, 1, 28, 28), dtype=np.float32), rng.integers(0, 10, args.batch)
-    ours = fastconv.DeepConvNet(seed=0)
+    np.random.seed(0)
+    ours = fastconv.DeepConvNet()
     theirs = book.DeepConvNet(ours.params)
 
     np.random.seed(0)

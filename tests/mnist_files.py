@@ -21,5 +21,7 @@ def write_mnist(folder, n_train=60, n_test=20, *, packed=True, dotted=False):
         for kind, array in zip(("images-idx3", "labels-idx1"), parts[-1], strict=True):
             name = f"{prefix}-{kind.replace('-', '.') if dotted else kind}-ubyte"
             data = idx_bytes(array)
-            (folder / (name + ".gz" if packed else name)).write_bytes(gzip.compress(data) if packed else data)
+            if packed:
+                name, data = name + ".gz", gzip.compress(data, mtime=0)  # no time: the same bytes each time
+            (folder / name).write_bytes(data)
     return parts

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..datasets.mnist import Split
+    from ..datasets.mnist import MnistSource, Split
     from ..models import DeepConvNet
 
 DEFAULT_PARAMS = "fastconv-run/params.pkl"
@@ -34,9 +34,9 @@ def new_command(commands: Any, name: str, run: Callable[[argparse.Namespace], in
 
 def add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", default="auto", metavar="auto|mnist|excerpt|DIR",
-                        help="MNIST (from FASTCONV_DATA_DIR, the cache or the network), the excerpt of 5,000 "
-                             "digits that comes with fastconv, or a folder of IDX files; auto: MNIST where it is "
-                             "in reach, else the excerpt (default: auto)")
+                        help="mnist: from FASTCONV_DATA_DIR, the cache or the network; excerpt: the 5,000 "
+                             "digits that come with fastconv; DIR: a folder of IDX files; auto: mnist where "
+                             "it is in reach, else excerpt (default: auto)")
 
 
 def add_params(parser: argparse.ArgumentParser) -> None:
@@ -94,8 +94,11 @@ def use_threads(args: argparse.Namespace) -> None:
         set_num_threads(args.threads)
 
 
-def load_data(args: argparse.Namespace) -> tuple[Split, Split]:
-    """Load what ``--data`` names, images (N, 1, 28, 28) float32, and say what it is."""
+def load_data(args: argparse.Namespace) -> tuple[MnistSource, Split, Split]:
+    """Load what ``--data`` names, say what it is, and return it: source, training and test data.
+
+    Images are (N, 1, 28, 28) float32, labels (N,) uint8.
+    """
     from ..datasets import find_mnist, load_mnist
     source = find_mnist(args.data)
     if source.note:
@@ -105,7 +108,7 @@ def load_data(args: argparse.Namespace) -> tuple[Split, Split]:
         raise CommandError(f"there are no images in {source.folder}")
     say(args, f"data: {source.name}, {len(train[0]):,} training and {len(test[0]):,} test images, "
               f"from {source.folder}")
-    return train, test
+    return source, train, test
 
 
 def load_network(args: argparse.Namespace) -> DeepConvNet:

@@ -1,8 +1,8 @@
 """Image files of any size to images as in MNIST: 28 x 28, a light digit on black.
 
-The steps are those of MNIST's authors (LeCun, Cortes and Burges, "The MNIST database of handwritten digits"): the
-digit is scaled to fit a box of 20 x 20 pixels, its proportions kept, and placed so that its centre of mass is the
-centre of the image.
+The steps are those of MNIST's authors (LeCun, Cortes and Burges, "The MNIST database of handwritten digits"):
+the digit is scaled to fit a box of 20 x 20 pixels, its proportions kept, and placed so that its centre of
+mass is the centre of the image.
 """
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ def looks_like_mnist(grey: NDArray[np.uint8]) -> bool:
     """Say whether an image is as every image in MNIST is: 28 x 28, on black, in the box, centred by mass."""
     if grey.shape != (SIZE, SIZE) or not grey.any():
         return False
-    return max(_cropped(grey).shape) in (BOX - 1, BOX) and all(abs(c - CENTRE) < 0.55 for c in _centre_of_mass(grey))
+    fills_the_box = max(_cropped(grey).shape) in (BOX - 1, BOX)
+    return fills_the_box and all(abs(centre - CENTRE) < 0.55 for centre in _centre_of_mass(grey))
 
 
 def ink(grey: NDArray[np.uint8]) -> NDArray[np.float32]:

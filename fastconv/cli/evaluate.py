@@ -23,8 +23,8 @@ EXAMPLES = """\
   fastconv evaluate --params deep_convnet_params.pkl -v
   fastconv evaluate --data my-digits/ --json
 
-The digits of the excerpt all come from MNIST's training set: with --data excerpt, parameters that were trained
-on the whole of MNIST are tested on images they have seen."""
+The excerpt is a part of MNIST's training set: with --data excerpt, parameters that were trained on the whole
+of MNIST are tested on images they have seen."""
 
 
 def add_to(commands: Any) -> None:
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     from ..functions import softmax
     use_threads(args)
     network = load_network(args)
-    _, (x, t) = load_data(args)
+    source, _, (x, t) = load_data(args)
     y = softmax(np.concatenate([network.predict(x[i:i + 100]) for i in range(0, len(x), 100)]))
     loss = float(-np.log(y[np.arange(len(t)), t] + 1e-7).mean())  # as SoftmaxWithLoss has it
     hits = y.argmax(axis=1) == t
@@ -57,5 +57,6 @@ def run(args: argparse.Namespace) -> int:
             say(args, f"{row['digit']:>5}  {row['images']:>6}  {row['correct']:>7}  {accuracy:>8.4f}")
     if args.json:
         print(as_json({"accuracy": float(hits.mean()), "correct": int(hits.sum()), "images": len(t),
-                       "loss": loss, "classes": classes, "params": args.params}))
+                       "loss": loss, "classes": classes, "params": args.params,
+                       "data": source.name, "data_dir": str(source.folder)}))
     return 0

@@ -13,8 +13,8 @@ EXAMPLES = """\
   fastconv predict --params fastconv-run/params.pkl photos/*.jpg
   fastconv predict --json digit.png | python -m json.tool
 
-One digit per image: dark on light or light on dark, of any size, with some background around it. It is cropped,
-scaled and centred as MNIST's digits were; images that already look like MNIST's are taken as they are."""
+One digit per image: dark on light or light on dark, of any size, with some background around it. It is
+cropped, scaled and centred as MNIST's digits were; images that look like MNIST's are taken as they are."""
 
 
 def add_to(commands: Any) -> None:

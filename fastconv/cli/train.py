@@ -28,9 +28,9 @@ EXAMPLES = """\
   fastconv train --optimizer Momentum --lr 0.05 --seed 1 --output runs/momentum
   fastconv train --json --quiet > result.json
 
-The output folder gets params.pkl (the parameters), history.jsonl (a line per epoch) and learning_curve.png, in
-place of those of an earlier run. Ctrl-C stops after the running step and saves what was trained; a second Ctrl-C
-leaves at once."""
+The output folder gets params.pkl (the parameters), history.jsonl (a line per epoch) and learning_curve.png,
+in place of those of an earlier run. Ctrl-C stops after the running step and saves what was trained; a second
+Ctrl-C leaves at once."""
 
 
 def add_to(commands: Any) -> None:
@@ -38,17 +38,19 @@ def add_to(commands: Any) -> None:
     parser = new_command(commands, "train", run, description="Train DeepConvNet on handwritten digits.",
                          examples=EXAMPLES)
     add_data(parser)
-    parser.add_argument("--epochs", type=whole_number(1), default=20, metavar="N", help="(default: 20)")
+    parser.add_argument("--epochs", type=whole_number(1), default=20, metavar="N",
+                        help="times that each image is shown (default: 20)")
     parser.add_argument("--batch-size", type=whole_number(1), default=100, metavar="N",
                         help="images per step (default: 100)")
     parser.add_argument("--optimizer", type=_optimizer, default="Adam", metavar="NAME",
                         help="SGD, Momentum, Nesterov, AdaGrad, RMSprop or Adam (default: Adam)")
     parser.add_argument("--lr", type=positive_number, metavar="X",
                         help="learning rate (default: the optimizer's own)")
-    parser.add_argument("--seed", type=whole_number(0), metavar="N", help="makes the run repeatable, bit for bit")
+    parser.add_argument("--seed", type=whole_number(0), metavar="N",
+                        help="makes the run repeatable, bit for bit")
     parser.add_argument("--output", type=Path, default=Path("fastconv-run"), metavar="DIR",
                         help="folder for the results, made if missing (default: fastconv-run)")
-    parser.add_argument("--quiet", action="store_true", help="no progress, only what was used and the result")
+    parser.add_argument("--quiet", action="store_true", help="no progress, only data, engine and result")
     add_threads(parser)
 
 
@@ -59,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     from ..trainer import Trainer
     _make_writable(args.output)
     use_threads(args)
-    (x_train, t_train), (x_test, t_test) = load_data(args)
+    source, (x_train, t_train), (x_test, t_test) = load_data(args)
     engine = config()
     say(args, f"engine: {engine['backend']} backend, instruction set {engine['instruction_set'] or 'none'}, "
               f"{engine['threads']} threads")
@@ -82,19 +84,25 @@ def run(args: argparse.Namespace) -> int:
     network.save_params(args.output / "params.pkl")
     _draw(args, history)
 
-    if trainer.interrupted:
-        say(args, f"interrupted after {trainer.current_iter} steps, {trainer.current_epoch} of {args.epochs} epochs; "
-                  f"what was trained is saved in {args.output}")
-    else:
-        say(args, f"test accuracy {trainer.final_test_acc:.4f} on {len(x_test):,} images, trained at "
-                  f"{trainer.images_per_second:,.0f} images/s; saved in {args.output}")
+    result = {
+        "test_accuracy": trainer.final_test_acc, "interrupted": trainer.interrupted,
+        "epochs": trainer.current_epoch, "steps": trainer.current_iter,
+        "images_per_second": trainer.images_per_second,
+        "train_images": len(x_train), "test_images": len(x_test),
+        "data": source.name, "data_dir": str(source.folder), "output": str(args.output), "config": engine,
+    }
+    say(args, _summary(result, args.epochs))
     if args.json:
-        print(as_json({
-            "test_accuracy": trainer.final_test_acc, "test_images": len(x_test), "train_images": len(x_train),
-            "epochs": trainer.current_epoch, "steps": trainer.current_iter, "interrupted": trainer.interrupted,
-            "images_per_second": trainer.images_per_second, "data": args.data, "output": str(args.output),
-            "config": engine}))
+        print(as_json(result))
     return INTERRUPTED if trainer.interrupted else 0
+
+
+def _summary(result: dict[str, Any], epochs: int) -> str:
+    if result["interrupted"]:
+        return ("interrupted after {epochs} of {wanted} epochs ({steps} steps); what was trained is saved "
+                "in {output}".format(wanted=epochs, **result))
+    return ("test accuracy {test_accuracy:.4f} on {test_images:,} images, trained at "
+            "{images_per_second:,.0f} images/s; saved in {output}".format(**result))
 
 
 def _optimizer(text: str) -> str:

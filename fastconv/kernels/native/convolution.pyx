@@ -22,9 +22,9 @@ cdef enum:
     TASKS = 64               # enough for every core, whatever their number; the cut never depends on it
     BAND_BYTES = 1 << 18     # a band of the image should stay in L2
     WEIGHT_BYTES = 1 << 18   # packed weights that stay in L2 beside it
-    STRIP_BYTES = 3 << 12    # rows of a band, or of dout, that should stay in L1 (weight gradient)
-    LANES = 32               # private weight gradients, added up in order
-    LANE_BYTES = 1 << 22     # memory that all lanes may take
+    STRIP_BYTES = 7 << 12    # rows of a band, or of dout, that should stay in L1 (weight gradient)
+    LANES = 16               # private weight gradients, added up in order
+    LANE_BYTES = 1 << 21     # memory that all lanes may take
 
 
 def convolution_forward(cnp.ndarray x, cnp.ndarray weight, cnp.ndarray bias, tuple stride, tuple pad, tuple dilation,
@@ -253,6 +253,7 @@ cdef void gradient_lane(const Sweep* s, const real* x, const real* dout, ptrdiff
     cdef real* buffer = pixels + s.rows * s.w.grid * s.lanes
     cdef ptrdiff_t unit, line, i, row, rows, x_row = s.h.step * pitch(s)
     cdef const real* top
+    cdef const real* packed
     # rows whose x and dout stay in L1 while every tile of the gradient passes over them; at least 32 pixels
     cdef ptrdiff_t strip_rows = max(STRIP_BYTES // (max(x_row, s.w.grid * s.lanes) * sizeof(real) + 1),
                                     parts(32, max(s.w.grid, 1)))
@@ -265,10 +266,10 @@ cdef void gradient_lane(const Sweep* s, const real* x, const real* dout, ptrdiff
         top = band(s, x, unit // s.bands, row, rows, buffer)
         for line in range(first_line, last_line):
             entries(s, line // s.blocks, entry)
-            pack_pixels(s, dout + (unit // s.bands * s.h.size + row) * s.w.size * s.outputs, rows, line, pixels,
-                        sums + line * line_size + depth * s.lanes)
+            packed = pack_pixels(s, dout + (unit // s.bands * s.h.size + row) * s.w.size * s.outputs, rows, line, pixels,
+                                 sums + line * line_size + depth * s.lanes)
             for i in range(parts(rows, strip_rows)):
-                gradient_strip(s, top + i * strip_rows * x_row, pixels + i * strip_rows * s.w.grid * s.lanes,
+                gradient_strip(s, top + i * strip_rows * x_row, packed + i * strip_rows * s.w.grid * s.lanes,
                                min(strip_rows, rows - i * strip_rows), entry, strip, sums + line * line_size)
 
 
@@ -283,19 +284,28 @@ cdef void entries(const Sweep* s, ptrdiff_t group, ptrdiff_t* entry) noexcept no
                 entry += 1
 
 
-cdef void pack_pixels(const Sweep* s, const real* dout, ptrdiff_t rows, ptrdiff_t line, real* pixels,
-                      real* bias_sum) noexcept nogil:
-    """Copy one line of each pixel of dout to pixels [rows*grid][lane outputs], zeros behind, and sum them for the bias."""
+cdef const real* pack_pixels(const Sweep* s, const real* dout, ptrdiff_t rows, ptrdiff_t line, real* pixels,
+                             real* bias_sum) noexcept nogil:
+    """Return one line of each pixel of dout as [rows*grid][lane outputs], zeros behind; add their sum to bias_sum.
+
+    It is dout itself where a pixel is a line, else a copy in `pixels`.
+    """
     cdef ptrdiff_t p, f, first = line % s.blocks * s.lanes, used = min(s.lanes, s.group_outputs - first)
+    cdef real total[16]
     dout += line // s.blocks * s.group_outputs + first
+    memset(total, 0, sizeof(total))
+    for p in range(rows * s.w.grid):
+        for f in range(used):
+            total[f] += dout[p * s.outputs + f]
+    for f in range(used):
+        bias_sum[f] += total[f]
+    if s.outputs == s.lanes:
+        return dout
     if used < s.lanes:
         memset(pixels, 0, rows * s.w.grid * s.lanes * sizeof(real))
     for p in range(rows * s.w.grid):
-        for f in range(used):
-            pixels[f] = dout[f]
-            bias_sum[f] += dout[f]
-        pixels += s.lanes
-        dout += s.outputs
+        memcpy(pixels + p * s.lanes, dout + p * s.outputs, used * sizeof(real))
+    return pixels
 
 
 cdef void gradient_strip(const Sweep* s, const real* top, const real* pixels, ptrdiff_t rows, const ptrdiff_t* entry,

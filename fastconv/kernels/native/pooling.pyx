@@ -6,11 +6,17 @@ from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
-from .common cimport SERIAL_SIZE, float_mode, flush_denormals, is_float, parts, real, restore_mode
+from .common cimport LINE_BYTES, SERIAL_SIZE, float_mode, flush_denormals, is_float, parts, real, restore_mode
 
 cnp.import_array()
 
 __all__ = ["max_pooling_forward", "max_pooling_backward", "average_pooling_forward", "average_pooling_backward"]
+
+cdef extern from "max_line.h" nogil:
+    void larger_float(const float* x, float* best)
+    void larger_double(const double* x, double* best)
+    void take_float(const float* x, const float* best, float* left, float* dx)
+    void take_double(const double* x, const double* best, double* left, double* dx)
 
 cdef enum:
     CHANNELS = 64       # per task of a backward pass
@@ -106,18 +112,42 @@ cdef void forward_rows(const Pool* s, const real* x, real* out, bint largest, in
 
 
 cdef void max_row(const Pool* s, const real* image, ptrdiff_t oh, real* out) noexcept nogil:
-    cdef ptrdiff_t ow, h, w, c
+    cdef ptrdiff_t ow, line, h, w, lanes = LINE_BYTES // sizeof(real), used
     cdef const real* x
+    cdef real best[16]
+    cdef real some[16]
     cdef Window v
+    memset(best, 0, sizeof(best))
+    memset(some, 0, sizeof(some))
     for ow in range(s.ow):
         v = inside(s, oh, ow)
-        memcpy(out, image + (v.h0 * s.w + v.w0) * s.c, s.c * sizeof(real))
-        for h in range(v.h0, v.h1):
-            for w in range(v.w0, v.w1):
-                x = image + (h * s.w + w) * s.c
-                for c in range(s.c):
-                    out[c] = x[c] if x[c] > out[c] or x[c] != x[c] else out[c]
+        for line in range(parts(s.c, lanes)):
+            used = min(lanes, s.c - line * lanes)
+            copy(best, image + (v.h0 * s.w + v.w0) * s.c + line * lanes, used)
+            for h in range(v.h0, v.h1):
+                for w in range(v.w0, v.w1):
+                    x = image + (h * s.w + w) * s.c + line * lanes
+                    if used < lanes:
+                        copy(some, x, used)
+                        x = some
+                    larger(x, best)
+            copy(out + line * lanes, best, used)
         out += s.c
+
+
+cdef inline void copy(real* to, const real* source, ptrdiff_t used) noexcept nogil:
+    """Copy a line or the first part of one; a size known to the compiler is one instruction, not a call."""
+    if used * <ptrdiff_t> sizeof(real) == LINE_BYTES:
+        memcpy(to, source, LINE_BYTES)
+    else:
+        memcpy(to, source, used * sizeof(real))
+
+
+cdef inline void larger(const real* x, real* best) noexcept nogil:
+    if real is float:
+        larger_float(x, best)
+    else:
+        larger_double(x, best)
 
 
 cdef void average_row(const Pool* s, const real* image, ptrdiff_t oh, real* out) noexcept nogil:
@@ -169,23 +199,40 @@ cdef void clear(const Pool* s, real* dx, ptrdiff_t channels) noexcept nogil:
 
 cdef void max_gradient(const Pool* s, const real* dout, const real* x, const real* out, real* dx,
                        ptrdiff_t channels) noexcept nogil:
-    cdef real rest[CHANNELS]            # of dout, until the window's first maximum has taken it
-    cdef ptrdiff_t oh, ow, h, w, c, at
-    cdef bint hit
+    cdef ptrdiff_t oh, ow, line, h, w, at, lanes = LINE_BYTES // sizeof(real), used
+    cdef real left[16]
+    cdef real best[16]
+    cdef real some[2][16]
     cdef Window v
+    memset(left, 0, sizeof(left))
+    memset(best, 0, sizeof(best))
+    memset(some, 0, sizeof(some))
     for oh in range(s.oh):
         for ow in range(s.ow):
             v = inside(s, oh, ow)
-            memcpy(rest, dout, channels * sizeof(real))
-            for h in range(v.h0, v.h1):
-                for w in range(v.w0, v.w1):
-                    at = (h * s.w + w) * s.c
-                    for c in range(channels):
-                        hit = x[at + c] == out[c] or (x[at + c] != x[at + c] and out[c] != out[c])
-                        dx[at + c] += rest[c] if hit else 0
-                        rest[c] = 0 if hit else rest[c]
+            for line in range(parts(channels, lanes)):
+                used = min(lanes, channels - line * lanes)
+                copy(left, dout + line * lanes, used)
+                copy(best, out + line * lanes, used)
+                for h in range(v.h0, v.h1):
+                    for w in range(v.w0, v.w1):
+                        at = (h * s.w + w) * s.c + line * lanes
+                        if used == lanes:
+                            take(x + at, best, left, dx + at)
+                        else:
+                            copy(some[0], x + at, used)
+                            copy(some[1], dx + at, used)
+                            take(some[0], best, left, some[1])
+                            copy(dx + at, some[1], used)
             dout += s.c
             out += s.c
+
+
+cdef inline void take(const real* x, const real* best, real* left, real* dx) noexcept nogil:
+    if real is float:
+        take_float(x, best, left, dx)
+    else:
+        take_double(x, best, left, dx)
 
 
 cdef void average_gradient(const Pool* s, const real* dout, real* dx, ptrdiff_t channels) noexcept nogil:
