@@ -57,9 +57,9 @@ class BuildKernels(build_ext):
 
     def build_extensions(self):
         if not self.works(VECTOR_PROBE, run=True):
-            self.skip("no working C compiler with vector extensions (gcc or clang) was found: fastconv is installed without "
-                      "its compiled kernels and will run on NumPy, many times slower. To get them: install a compiler "
-                      "(Debian and Ubuntu: apt install gcc python3-dev) and install fastconv again.")
+            self.skip("no working C compiler with vector extensions (gcc or clang) was found: fastconv is installed "
+                      "without its compiled kernels and will run on NumPy, many times slower. To get them: install a "
+                      "compiler (Debian and Ubuntu: apt install gcc python3-dev) and install fastconv again.")
             return
         openmp = OPENMP if self.works(OPENMP_PROBE, *OPENMP, run=True) else ([], [])
         if not openmp[0]:

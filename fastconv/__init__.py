@@ -31,7 +31,7 @@ from .layers import (
 )
 from .models import DeepConvNet
 from .optimizers import SGD, AdaGrad, Adam, Momentum, Nesterov, RMSprop
-from .threads import get_num_threads, set_num_threads, threads
+from .threads import get_num_threads, set_num_threads
 from .trainer import Trainer
 from .util import col2im, im2col
 
@@ -39,7 +39,7 @@ __all__ = [
     "SGD", "AdaGrad", "Adam", "Affine", "BatchNormalization", "Convolution", "DeepConvNet", "Dropout",
     "Momentum", "Nesterov", "Network", "Pooling", "RMSprop", "Relu", "Sigmoid", "SoftmaxWithLoss", "Trainer",
     "col2im", "cross_entropy_error", "get_num_threads", "im2col", "load_mnist", "mean_squared_error",
-    "numerical_gradient", "set_num_threads", "show_config", "sigmoid", "softmax", "threads", "use",
+    "numerical_gradient", "set_num_threads", "show_config", "sigmoid", "softmax", "use",
 ]
 
 __version__ = package_version()

@@ -84,7 +84,7 @@ def test_quota_caps_the_cpus(monkeypatch):
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no CPU affinity")
 def test_affinity_caps_the_cpus():
     program = ("import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])\n"
-               "import fastconv.threads as t; print(t.usable_cpus())")
+               "from fastconv.threads import usable_cpus; print(usable_cpus())")
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "1"
 
