@@ -2,6 +2,7 @@ from numpy import ndarray
 
 __all__: list[str]
 
+def set_winograd(enabled: bool) -> bool: ...
 def convolution_forward(
     x: ndarray, weight: ndarray, bias: ndarray | None, stride: tuple[int, int], pad: tuple[int, int],
     dilation: tuple[int, int], groups: int, out: ndarray, n_threads: int

@@ -4,6 +4,8 @@ The method is that of the direct convolutions of Zhang, Franchetti, Low, "High P
 Convolutions" (ICML 2018), on channels-last memory: MR result pixels times a line of filters stay in registers while
 the products of one filter window are summed. The NumPy twin with the same names is ../reference/convolution.py.
 """
+import os
+
 from cython.parallel cimport parallel, prange, threadid
 from libc.stddef cimport ptrdiff_t
 from libc.string cimport memcpy, memset
@@ -12,19 +14,33 @@ cimport numpy as cnp
 
 from .common cimport (LINE_BYTES, MAX_MR, MR, SERIAL_WORK, Scratch, float_mode, flush_denormals, free_scratch, is_float,
                       new_scratch, parts, real, restore_mode, tile, up_to)
-from .sweep cimport (Sweep, band, band_size, finish_sweep, forward_axis, phase_axis, pitch, run_offsets, split_rows)
+from .direct cimport pack_bias, pack_line, sweep_band
+from .sweep cimport Sweep, band, band_size, finish_sweep, forward_axis, phase_axis, pitch, split_rows
+from .winograd cimport LANES, POINTS, Tiling, tiling, transform_line, winograd_block, winograd_pays, winograd_scratch
 
 cnp.import_array()
 
 __all__ = ["convolution_forward", "convolution_backward_data", "convolution_backward_weight"]
+
+cdef bint use_winograd = os.environ.get("FASTCONV_WINOGRAD", "1") != "0"
 
 cdef enum:
     TASKS = 64               # enough for every core, whatever their number; the cut never depends on it
     BAND_BYTES = 1 << 18     # a band of the image should stay in L2
     WEIGHT_BYTES = 1 << 18   # packed weights that stay in L2 beside it
     STRIP_BYTES = 7 << 12    # rows of a band, or of dout, that should stay in L1 (weight gradient)
-    LANES = 16               # private weight gradients, added up in order
-    LANE_BYTES = 1 << 21     # memory that all lanes may take
+    SUMS = 16                # private weight gradients, added up in order
+    SUMS_BYTES = 1 << 21     # memory that all lanes may take
+
+
+def set_winograd(bint enabled):
+    """Let 3x3 stride-1 sweeps in float32 use Winograd's F(4x4, 3x3), or not; return what was set before.
+
+    The default is yes; FASTCONV_WINOGRAD=0 in the environment makes it no.
+    """
+    global use_winograd
+    before, use_winograd = use_winograd, enabled
+    return bool(before)
 
 
 def convolution_forward(cnp.ndarray x, cnp.ndarray weight, cnp.ndarray bias, tuple stride, tuple pad, tuple dilation,
@@ -97,21 +113,25 @@ cdef int sweep(Sweep* s, const real* source, ptrdiff_t images, const real* weigh
                ptrdiff_t output_step, ptrdiff_t channel_step, ptrdiff_t filter_w, const real* bias, real* out,
                int n_threads) except -1:
     """Pack the weights into lines, then take the tile over every band of every image."""
+    if images == 0 or s.h.grid == 0 or s.w.grid == 0:
+        return 0
+    if images * s.h.grid * s.w.grid * s.groups * s.blocks * s.lanes * s.depth < SERIAL_WORK:
+        n_threads = 1
+    if real is float:
+        if use_winograd and winograd_pays(s) and winograd_sweep(s, source, images, weight, output_step, channel_step,
+                                                                filter_w, bias, out, n_threads):
+            return 0
     cdef ptrdiff_t lines = s.groups * s.blocks
     cdef ptrdiff_t packed_size = lines * s.depth * s.lanes
     split_rows(s, BAND_BYTES // (s.h.step * max(s.band_w, 1) * s.channels * sizeof(real) + 1))
     cdef ptrdiff_t chunk = lines                       # lines per task
-    if images > 0 and images * s.bands < TASKS:
+    if images * s.bands < TASKS:
         if packed_size * <ptrdiff_t> sizeof(real) <= WEIGHT_BYTES:
             split_rows(s, min(s.rows, max(4, parts(images * s.h.grid, TASKS))))
         else:
             chunk = parts(lines, parts(TASKS, images * s.bands))
     cdef ptrdiff_t chunks = parts(lines, chunk)
     cdef ptrdiff_t tasks = images * s.bands * chunks
-    if tasks == 0 or s.h.grid == 0 or s.w.grid == 0:
-        return 0
-    if images * s.h.grid * s.w.grid * lines * s.lanes * s.depth < SERIAL_WORK:
-        n_threads = 1
     cdef ptrdiff_t own = up_to(band_size(s) * sizeof(real) + s.runs * sizeof(ptrdiff_t), LINE_BYTES)
     cdef Scratch scratch = new_scratch((packed_size + lines * s.lanes) * sizeof(real) + n_threads * own)
     cdef real* packed = <real*> scratch.memory
@@ -133,74 +153,35 @@ cdef int sweep(Sweep* s, const real* source, ptrdiff_t images, const real* weigh
     return 0
 
 
-cdef void pack_line(const Sweep* s, const real* weight, ptrdiff_t block, ptrdiff_t output_step, ptrdiff_t channel_step,
-                    ptrdiff_t filter_w, real* packed) noexcept nogil:
-    """Write packed [taps h][taps w][channel][lane]: the weights of one line of outputs, in the order of the image."""
-    cdef ptrdiff_t i, j, c, f, tap, first = block * s.lanes, used = min(s.lanes, s.group_outputs - first)
-    for i in range(s.h.taps):
-        for j in range(s.w.taps):
-            tap = (s.h.index + i * s.h.index_step) * filter_w + s.w.index + j * s.w.index_step
-            for c in range(s.group_channels):
-                for f in range(used):
-                    packed[f] = weight[(first + f) * output_step + c * channel_step + tap]
-                for f in range(used, s.lanes):
-                    packed[f] = 0
-                packed += s.lanes
-
-
-cdef void pack_bias(const Sweep* s, const real* bias, ptrdiff_t line, real* packed) noexcept nogil:
-    cdef ptrdiff_t f, output = line % s.blocks * s.lanes
-    for f in range(s.lanes):
-        packed[f] = (bias[line // s.blocks * s.group_outputs + output + f]
-                     if bias != NULL and output + f < s.group_outputs else 0)
-
-
-cdef void sweep_band(const Sweep* s, const real* source, const real* packed, const real* bias_lines, ptrdiff_t image,
-                     ptrdiff_t row, ptrdiff_t first_line, ptrdiff_t last_line, real* out, char* private) noexcept nogil:
-    """Compute one band of one image for some lines of outputs."""
-    cdef ptrdiff_t* offset = <ptrdiff_t*> private
-    cdef real* buffer = <real*> (offset + s.runs)
-    cdef ptrdiff_t rows = min(s.rows, s.h.grid - row)
-    cdef const real* top = band(s, source, image, row, rows, buffer)
-    cdef real* target = out + ((image * s.h.size + s.h.first + row * s.h.stride) * s.w.size + s.w.first) * s.outputs
-    cdef ptrdiff_t line
-    for line in range(first_line, last_line):
-        run_offsets(s, line // s.blocks, offset)
-        sweep_line(s, top, rows, offset, packed + line * s.depth * s.lanes, bias_lines + line * s.lanes,
-                   target + line // s.blocks * s.group_outputs + line % s.blocks * s.lanes,
-                   min(s.lanes, s.group_outputs - line % s.blocks * s.lanes))
-
-
-cdef void sweep_line(const Sweep* s, const real* top, ptrdiff_t rows, const ptrdiff_t* offset, const real* weight,
-                     const real* bias, real* target, ptrdiff_t used) noexcept nogil:
-    """Take the tile over all pixels of a band, a flat list over its rows, for one line of outputs."""
-    cdef const real* x[MAX_MR]
-    cdef const real* init[MAX_MR]
-    cdef real* y[MAX_MR]
-    cdef real* result[MAX_MR]
-    cdef real buffer[MAX_MR * 16]                        # where fewer than a line of outputs is wanted
-    cdef ptrdiff_t pixels = rows * s.w.grid, done = 0, i, h = 0, w = 0
-    cdef ptrdiff_t x_row = s.h.step * pitch(s), x_step = s.w.step * s.channels
-    cdef ptrdiff_t y_row = s.h.stride * s.w.size * s.outputs, y_step = s.w.stride * s.outputs
-    for i in range(MR):
-        init[i] = bias
-    while done < pixels:
-        for i in range(MR):
-            if done + i < pixels:
-                x[i] = top + h * x_row + w * x_step
-                result[i] = target + h * y_row + w * y_step
-                y[i] = result[i] if used == s.lanes else buffer + i * s.lanes
-                w = w + 1
-                if w == s.w.grid:
-                    w, h = 0, h + 1
-            else:
-                x[i] = x[0]
-                y[i] = buffer + i * s.lanes
-        tile(x, offset, s.runs, s.length, 1, weight, init, y)
-        if used < s.lanes:
-            for i in range(min(MR, pixels - done)):
-                memcpy(result[i], y[i], used * sizeof(real))
-        done += MR
+cdef int winograd_sweep(Sweep* s, const float* source, ptrdiff_t images, const float* weight, ptrdiff_t output_step,
+                        ptrdiff_t channel_step, ptrdiff_t filter_w, const float* bias, float* out,
+                        int n_threads) except -1:
+    """Transform the weights, then take blocks of tiles; return whether all results are finite."""
+    cdef Tiling t = tiling(s, images)
+    cdef ptrdiff_t lines = s.blocks, line_size = s.depth * LANES, u_size = POINTS * s.channels * LANES
+    cdef ptrdiff_t blocks = parts(t.count, t.block)
+    cdef ptrdiff_t chunk = min(lines, max(4, parts(lines, parts(TASKS, blocks))))
+    cdef ptrdiff_t chunks = parts(lines, chunk), own = up_to(winograd_scratch(s, &t), LANES)
+    cdef Scratch scratch = new_scratch((lines * (line_size + u_size + LANES) + n_threads * own) * sizeof(float))
+    cdef float* u = <float*> scratch.memory
+    cdef float* packed = u + lines * u_size
+    cdef float* bias_lines = packed + lines * line_size
+    cdef float* private = bias_lines + lines * LANES
+    cdef ptrdiff_t line, task
+    cdef int broken = 0
+    cdef float_mode mode = 0
+    with nogil, parallel(num_threads=n_threads):
+        mode = flush_denormals()
+        for line in prange(lines, schedule="static"):
+            pack_line(s, weight, line, output_step, channel_step, filter_w, packed + line * line_size)
+            pack_bias(s, bias, line, bias_lines + line * LANES)
+            transform_line(s, packed + line * line_size, u + line * u_size)
+        for task in prange(blocks * chunks, schedule="dynamic"):
+            broken += not winograd_block(s, &t, source, u, bias_lines, task // chunks * t.block, task % chunks * chunk,
+                                         min(lines, (task % chunks + 1) * chunk), out, private + threadid() * own)
+        restore_mode(mode)
+    free_scratch(scratch)
+    return broken == 0
 
 
 # ---- weight gradient
@@ -214,11 +195,11 @@ cdef int weight_gradient(Sweep* s, const real* x, const real* dout, ptrdiff_t im
     cdef ptrdiff_t lines = s.groups * s.blocks, depth = s.depth
     cdef ptrdiff_t line_size = (depth + 1) * s.lanes
     split_rows(s, BAND_BYTES // (s.h.step * max(s.band_w, 1) * s.channels * sizeof(real) + 1))
-    if images * s.bands < LANES:
-        split_rows(s, min(s.rows, max(4, parts(images * s.h.grid, LANES))))
+    if images * s.bands < SUMS:
+        split_rows(s, min(s.rows, max(4, parts(images * s.h.grid, SUMS))))
     cdef ptrdiff_t units = images * s.bands
-    cdef ptrdiff_t lanes = max(1, min(min(units, LANES), LANE_BYTES // (lines * line_size * sizeof(real))))
-    cdef ptrdiff_t chunk = parts(lines, min(lines, parts(TASKS, lanes))) if lanes < LANES // 2 else lines
+    cdef ptrdiff_t lanes = max(1, min(min(units, SUMS), SUMS_BYTES // (lines * line_size * sizeof(real))))
+    cdef ptrdiff_t chunk = parts(lines, min(lines, parts(TASKS, lanes))) if lanes < SUMS // 2 else lines
     cdef ptrdiff_t chunks = parts(lines, chunk), tasks = lanes * chunks
     if units * s.rows * s.w.grid * lines * s.lanes * depth < SERIAL_WORK:
         n_threads = 1
