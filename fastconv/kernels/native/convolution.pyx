@@ -16,7 +16,8 @@ from .common cimport (LINE_BYTES, MAX_MR, MR, SERIAL_WORK, Scratch, float_mode, 
                       new_scratch, parts, real, restore_mode, tile, up_to)
 from .direct cimport pack_bias, pack_line, sweep_band
 from .sweep cimport Sweep, band, band_size, finish_sweep, forward_axis, phase_axis, pitch, split_rows
-from .winograd cimport LANES, POINTS, Tiling, tiling, transform_line, winograd_block, winograd_pays, winograd_scratch
+from .winograd cimport (LANES, POINTS, Tiling, gradient_blocks, gradient_taps, tiling, transform_line, winograd_block,
+                        winograd_pays, winograd_scratch)
 
 cnp.import_array()
 
@@ -30,7 +31,8 @@ cdef enum:
     WEIGHT_BYTES = 1 << 18   # packed weights that stay in L2 beside it
     STRIP_BYTES = 7 << 12    # rows of a band, or of dout, that should stay in L1 (weight gradient)
     SUMS = 16                # private weight gradients, added up in order
-    SUMS_BYTES = 1 << 21     # memory that all lanes may take
+    SUMS_BYTES = 1 << 21     # memory that they may take
+    POINTS_BYTES = 5 << 20   # the same for those of Winograd, four times as large
 
 
 def set_winograd(bint enabled):
@@ -192,6 +194,12 @@ cdef int weight_gradient(Sweep* s, const real* x, const real* dout, ptrdiff_t im
 
     The number of lanes follows from the sizes, so the order of the sum does too.
     """
+    if images * s.h.grid * s.w.grid * s.groups * s.blocks * s.lanes * s.depth < SERIAL_WORK:
+        n_threads = 1
+    if real is float:
+        if use_winograd and images > 0 and winograd_pays(s) and winograd_weight_gradient(s, x, dout, images, dweight,
+                                                                                         dbias, n_threads):
+            return 0
     cdef ptrdiff_t lines = s.groups * s.blocks, depth = s.depth
     cdef ptrdiff_t line_size = (depth + 1) * s.lanes
     split_rows(s, BAND_BYTES // (s.h.step * max(s.band_w, 1) * s.channels * sizeof(real) + 1))
@@ -201,8 +209,6 @@ cdef int weight_gradient(Sweep* s, const real* x, const real* dout, ptrdiff_t im
     cdef ptrdiff_t lanes = max(1, min(min(units, SUMS), SUMS_BYTES // (lines * line_size * sizeof(real))))
     cdef ptrdiff_t chunk = parts(lines, min(lines, parts(TASKS, lanes))) if lanes < SUMS // 2 else lines
     cdef ptrdiff_t chunks = parts(lines, chunk), tasks = lanes * chunks
-    if units * s.rows * s.w.grid * lines * s.lanes * depth < SERIAL_WORK:
-        n_threads = 1
     cdef ptrdiff_t own = up_to((band_size(s) + s.rows * s.w.grid * s.lanes) * sizeof(real)
                                + (depth + s.rows) * sizeof(ptrdiff_t), LINE_BYTES)
     cdef Scratch scratch = new_scratch(lanes * lines * line_size * sizeof(real) + n_threads * own)
@@ -222,6 +228,36 @@ cdef int weight_gradient(Sweep* s, const real* x, const real* dout, ptrdiff_t im
         restore_mode(mode)
     free_scratch(scratch)
     return 0
+
+
+cdef int winograd_weight_gradient(Sweep* s, const float* x, const float* dout, ptrdiff_t images, float* dweight,
+                                  float* dbias, int n_threads) except -1:
+    """Lanes of blocks of tiles; return whether all results are finite."""
+    cdef Tiling t = tiling(s, images)
+    cdef ptrdiff_t lines = s.blocks, blocks = parts(t.count, t.block), u_size = POINTS * s.channels * LANES
+    cdef ptrdiff_t lane_size = lines * (u_size + LANES)
+    cdef ptrdiff_t lanes = max(1, min(min(blocks, SUMS), POINTS_BYTES // (lane_size * <ptrdiff_t> sizeof(float))))
+    cdef ptrdiff_t chunk = lines if lanes >= SUMS // 2 else min(lines, max(4, parts(lines, parts(TASKS, lanes))))
+    cdef ptrdiff_t chunks = parts(lines, chunk), own = up_to(winograd_scratch(s, &t), LANES)
+    cdef Scratch scratch = new_scratch((lanes * lane_size + n_threads * own) * sizeof(float))
+    cdef float* u = <float*> scratch.memory
+    cdef float* total = u + lines * u_size
+    cdef float* private = u + lanes * lane_size
+    cdef ptrdiff_t task, lane, line
+    cdef int broken = 0
+    cdef float_mode mode = 0
+    with nogil, parallel(num_threads=n_threads):
+        mode = flush_denormals()
+        for task in prange(lanes * chunks, schedule="dynamic"):
+            lane = task // chunks
+            gradient_blocks(s, &t, x, dout, blocks * lane // lanes, blocks * (lane + 1) // lanes, task % chunks * chunk,
+                            min(lines, (task % chunks + 1) * chunk), u + lane * lane_size, total + lane * lane_size,
+                            private + threadid() * own)
+        for line in prange(lines, schedule="static"):
+            broken += not gradient_taps(s, u + line * u_size, total + line * LANES, lanes, lane_size, line, dweight, dbias)
+        restore_mode(mode)
+    free_scratch(scratch)
+    return broken == 0
 
 
 cdef void gradient_lane(const Sweep* s, const real* x, const real* dout, ptrdiff_t first, ptrdiff_t last,

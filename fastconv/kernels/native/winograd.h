@@ -1,7 +1,8 @@
-/* The three transforms of Winograd's F(4x4, 3x3): 4x4 outputs of a 3x3 filter from 6x6 inputs with 36 products instead of
+/* The transforms of Winograd's F(4x4, 3x3): 4x4 outputs of a 3x3 filter from 6x6 inputs with 36 products instead of
  * 144 (Lavin, Gray, "Fast Algorithms for Convolutional Neural Networks", arXiv:1509.09308, section 4.3):
  *
- *     y = A' [ (G g G') * (B' d B) ] A          * element by element
+ *     y  = A' [ (G g G') * (B' d B) ] A         * element by element
+ *     dg = G' [ (A dy A') * (B' d B) ] G        its gradient to the filter
  *
  * Each works on one line (64 bytes) of channels, vector by vector, and leaves its 36 (or 16) results `step` apart.
  */
@@ -52,6 +53,25 @@ INLINE void outputs(const vec *m, vec *y) {
     y[3] = difference1 + 8 * difference2 + m[5];
 }
 
+/* A dy: four gradients to the six points */
+INLINE void output_points(const vec *y, vec *z) {
+    const vec even1 = y[0] + y[2], odd1 = y[1] + y[3], even2 = y[0] + 4 * y[2], odd2 = 2 * y[1] + 8 * y[3];
+    z[0] = y[0];
+    z[1] = even1 + odd1;
+    z[2] = even1 - odd1;
+    z[3] = even2 + odd2;
+    z[4] = even2 - odd2;
+    z[5] = y[3];
+}
+
+/* G' u: six points back to three taps */
+INLINE void taps(const vec *u, vec *g) {
+    const vec sum1 = (u[1] + u[2]) * (1.0f / 6), sum2 = u[3] + u[4], difference2 = u[3] - u[4];
+    g[0] = 0.25f * u[0] - sum1 + sum2 * (1.0f / 24);
+    g[1] = (u[2] - u[1]) * (1.0f / 6) + difference2 * (1.0f / 12);
+    g[2] = sum2 * (1.0f / 6) - sum1 + u[5];
+}
+
 /* v[i*6 + j] = B' d B of the 6x6 pixels d[i*row + j*column] */
 static void winograd_input(const float *d, ptrdiff_t row, ptrdiff_t column, float *v, ptrdiff_t step) {
     for (int k = 0; k < VECTORS; k++) {
@@ -99,6 +119,46 @@ static int winograd_output(const float *m, ptrdiff_t step, const float *bias, fl
             outputs(half[i], out);
             for (int j = 0; j < 4; j++) {
                 store_vec(y + i * row + j * column + LANE_OF(k), out[j] + b);
+                zero += out[j] * 0;
+            }
+        }
+        for (int lane = 0; lane < VECTOR_FLOATS; lane++) finite &= zero[lane] == 0;
+    }
+    return finite;
+}
+
+/* z[i*6 + j] = A dy A' of the 4x4 gradients dy[i*row + j*column], whose sum is added to total */
+static void winograd_gradient(const float *dy, ptrdiff_t row, ptrdiff_t column, float *z, ptrdiff_t step, float *total) {
+    for (int k = 0; k < VECTORS; k++) {
+        vec in[4], half[6][4], out[6], sum = load_vec(total + LANE_OF(k));
+        for (int j = 0; j < 4; j++) {
+            for (int i = 0; i < 4; i++) in[i] = load_vec(dy + i * row + j * column + LANE_OF(k));
+            sum += (in[0] + in[1]) + (in[2] + in[3]);
+            output_points(in, out);
+            for (int i = 0; i < 6; i++) half[i][j] = out[i];
+        }
+        for (int i = 0; i < 6; i++) {
+            output_points(half[i], out);
+            for (int j = 0; j < 6; j++) store_vec(z + (i * 6 + j) * step + LANE_OF(k), out[j]);
+        }
+        store_vec(total + LANE_OF(k), sum);
+    }
+}
+
+/* g[(i*3 + j)*tap] = G' u G of the 36 sums u[i*6 + j]; returns 0 where a result is nan or infinite */
+static int winograd_taps(const float *u, ptrdiff_t step, float *g, ptrdiff_t tap) {
+    int finite = 1;
+    for (int k = 0; k < VECTORS; k++) {
+        vec in[6], half[3][6], out[3], zero = load_vec(u + LANE_OF(k)) * 0;
+        for (int j = 0; j < 6; j++) {
+            for (int i = 0; i < 6; i++) in[i] = load_vec(u + (i * 6 + j) * step + LANE_OF(k));
+            taps(in, out);
+            for (int i = 0; i < 3; i++) half[i][j] = out[i];
+        }
+        for (int i = 0; i < 3; i++) {
+            taps(half[i], out);
+            for (int j = 0; j < 3; j++) {
+                store_vec(g + (i * 3 + j) * tap + LANE_OF(k), out[j]);
                 zero += out[j] * 0;
             }
         }
