@@ -20,6 +20,22 @@ _NCHW_TO_NHWC = (0, 2, 3, 1)
 _NHWC_TO_NCHW = (0, 3, 1, 2)
 
 
+def as_array(where: str, name: str, value: Any) -> Array:
+    """Return an argument of a call as an array; itself where it is one.
+
+    Raises
+    ------
+    ValueError
+        If it is a list with rows of different lengths.
+    """
+    if type(value) is ndarray:
+        return value
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{where}: {name} is a {type(value).__name__} that makes no array: {error}") from error
+
+
 def result_dtype(where: str, **operands: Any) -> tuple[np.dtype[Any], np.dtype[Any]]:
     """Return the dtype of a call's results and the dtype its kernels compute in.
 

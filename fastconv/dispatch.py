@@ -50,9 +50,10 @@ class Operation:
         self._kernel: Callable[..., None] | None = None
 
     def __call__(self, *arrays_and_geometry: Any, n_threads: int | None = None) -> None:
-        if self._kernel is None:
-            self._kernel = kernel(self.name, backend())
-        self._kernel(*arrays_and_geometry, resolve(n_threads))
+        run = self._kernel
+        if run is None:
+            run = self._kernel = kernel(self.name, backend())
+        run(*arrays_and_geometry, resolve(n_threads))
 
     def forget(self) -> None:
         self._kernel = None

@@ -1,4 +1,4 @@
-"""The book's functions. Arrays, lists and numbers are taken; integers count as float32, except in `relu`."""
+"""The book's functions. Arrays, lists and numbers are taken; integers count as float32 in all but the relus."""
 from __future__ import annotations
 
 import math

@@ -16,7 +16,8 @@ def class_labels(where: str, t: Any, N: int, K: int) -> tuple[Array, Array | Non
     where : str
         The call, for the error message.
     t : array_like
-        Integers (N,) from 0 to K - 1, or rows (N, K): one-hot, or soft as in label smoothing.
+        Integers (N,) from 0 to K - 1, for a single sample (1, 1) too, or rows (N, K): one-hot, or soft as in
+        label smoothing.
     N, K : int
         Number of samples and of classes.
 
@@ -37,6 +38,8 @@ def class_labels(where: str, t: Any, N: int, K: int) -> tuple[Array, Array | Non
     t = np.asarray(t)
     if t.dtype.kind not in "biuf":
         raise TypeError(f"{where}: t has dtype {t.dtype}, expected integer labels or one-hot rows")
+    if t.shape == (N, 1) == (1, 1) and K > 1:  # one label for one sample, as in the book's ch07/gradient_check.py
+        t = t[0]
     if t.shape == (N,) and (t.dtype.kind in "biu" or N == 0):
         labels = contiguous(t, np.int64)
         if N and labels.view(np.uint64).max() >= K:  # a negative label is a huge one here

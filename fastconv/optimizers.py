@@ -43,7 +43,7 @@ class Optimizer(ABC):
         ValueError
             If shapes differ or a parameter is read-only.
         TypeError
-            If a parameter is not of a floating type.
+            If a parameter is not of a floating type, or a gradient holds no real numbers.
         """
         steps = [(key, *self._operands(key, params[key], grads)) for key in params]
         self._advance()
@@ -68,10 +68,13 @@ class Optimizer(ABC):
         return grad, work, state
 
     def _like(self, work: np.ndarray, value: Any, what: str) -> np.ndarray:
-        if np.shape(value) != work.shape:
-            raise ValueError(f"{type(self).__name__}.update: {what} has shape {np.shape(value)}, "
+        value = np.asarray(value)
+        if value.dtype.kind not in "biuf":
+            raise TypeError(f"{type(self).__name__}.update: {what} has dtype {value.dtype}, expected real numbers")
+        if value.shape != work.shape:
+            raise ValueError(f"{type(self).__name__}.update: {what} has shape {value.shape}, "
                              f"expected the parameter's shape {work.shape}")
-        return contiguous(np.asarray(value), work.dtype)
+        return contiguous(value, work.dtype)
 
     def _advance(self) -> None:  # noqa: B027
         """Count the step, where the rule depends on it."""

@@ -34,6 +34,23 @@ class PoolingGeometry(NamedTuple):
     out_shape: Shape
 
 
+def whole(value: int, name: str, minimum: int = 0) -> int:
+    """Return `value`, an integer of any kind, as an int.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is none, or smaller than `minimum`; `name` is how the message calls it.
+    """
+    try:
+        n = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {value!r}") from None
+    if n < minimum:
+        raise ValueError(f"{name} must be at least {minimum}, got {value!r}")
+    return n
+
+
 def pair(value: int | Pair, name: str, minimum: int = 0) -> Pair:
     """Return `value`, an integer or a tuple (h, w), as a pair.
 
@@ -67,8 +84,8 @@ def conv_output_size(input_size: int, filter_size: int, stride: int = 1, pad: in
     """
     for name, value, minimum in (("filter_size", filter_size, 1), ("stride", stride, 1), ("pad", pad, 0),
                                  ("dilation", dilation, 1)):
-        pair(value, f"conv_output_size: {name}", minimum)
-    return _output_size("conv_output_size", (input_size,), (filter_size,), (stride,), (pad,), (dilation,))[0]
+        whole(value, f"conv_output_size: {name}", minimum)
+    return output_size("conv_output_size", (input_size,), (filter_size,), (stride,), (pad,), (dilation,))[0]
 
 
 @lru_cache(maxsize=1024, typed=True)
@@ -79,13 +96,14 @@ def convolution_geometry(x_shape: Shape, w_shape: Shape, stride: int | Pair, pad
     stride = pair(stride, "Convolution: stride", 1)
     pad = pair(pad, "Convolution: pad")
     dilation = pair(dilation, "Convolution: dilation", 1)
-    groups = pair(groups, "Convolution: groups", 1)[0]
+    groups = whole(groups, "Convolution: groups", 1)
     if len(w_shape) != 4 or 0 in w_shape:
         raise ValueError(f"{where}: W has shape {w_shape}, expected (FN, C, FH, FW), none of them 0")
     if w_shape[0] % groups:
         raise ValueError(f"{where}: {w_shape[0]} filters cannot be cut into {groups} equal groups")
-    check_images(where, x_shape, w_shape[1] * groups)
-    OH, OW = _output_size(where, x_shape[2:], w_shape[2:], stride, pad, dilation)
+    reason = f"; W has shape {w_shape}" + (f" and groups is {groups}" if groups > 1 else "")
+    check_images(where, x_shape, w_shape[1] * groups, reason)
+    OH, OW = output_size(where, x_shape[2:], w_shape[2:], stride, pad, dilation)
     return ConvolutionGeometry(stride, pad, dilation, groups, (x_shape[0], OH, OW, w_shape[0]))
 
 
@@ -101,16 +119,17 @@ def pooling_geometry(x_shape: Shape, pool_h: int, pool_w: int, stride: int | Pai
         raise ValueError(f"Pooling: pad {pad} must be smaller than the window {window}: "
                          "a window in the padding alone has no maximum")
     check_images(where, x_shape)
-    OH, OW = _output_size(where, x_shape[2:], window, stride, pad, (1, 1))
+    OH, OW = output_size(where, x_shape[2:], window, stride, pad, (1, 1))
     return PoolingGeometry(window, stride, pad, (x_shape[0], OH, OW, x_shape[1]))
 
 
-def check_images(where: str, shape: Shape, channels: int | None = None) -> None:
-    """Raise ValueError unless `shape` is (N, C, H, W), with C = `channels` if that is given."""
+def check_images(where: str, shape: Shape, channels: int | None = None, reason: str = "") -> None:
+    """Raise ValueError unless `shape` is (N, C, H, W), with C = `channels` if that is given, for the `reason`."""
     if len(shape) == 4 and channels in (None, shape[1]):
         return
     expected = "(N, C, H, W)" if channels is None else f"(N, C, H, W) with C = {channels}"
-    raise ValueError(f"{where}: x has shape {shape}, expected {expected}{_likely_cause(shape, channels)}")
+    raise ValueError(f"{where}: x has shape {shape}, expected {expected}"
+                     f"{_likely_cause(shape, channels) or reason}")
 
 
 def check_dout(where: str, dout: Array, shape: Shape | None) -> None:
@@ -121,12 +140,13 @@ def check_dout(where: str, dout: Array, shape: Shape | None) -> None:
         raise ValueError(f"{where}: dout has shape {dout.shape}, expected {shape}, as forward returned")
 
 
-def _output_size(where: str, size: Shape, window: Shape, stride: Shape, pad: Shape, dilation: Shape) -> Shape:
+def output_size(where: str, size: Shape, window: Shape, stride: Shape, pad: Shape, dilation: Shape) -> Shape:
+    """Return `conv_output_size` along each axis, for arguments that were checked except that the window fits."""
     padded = tuple(n + 2 * p for n, p in zip(size, pad, strict=True))
     extent = tuple(d * (f - 1) + 1 for f, d in zip(window, dilation, strict=True))
     if any(e > n for e, n in zip(extent, padded, strict=True)):
         raise ValueError(f"{where}: a window of {_by(extent)} does not fit an input of {_by(size)} with pad "
-                         f"{_by(pad)}; pad more, or take a smaller window or dilation")
+                         f"{_by(pad)}; pad more, or take a smaller window{' or dilation' * (max(dilation) > 1)}")
     return tuple((n - e) // s + 1 for n, e, s in zip(padded, extent, stride, strict=True))
 
 

@@ -1,7 +1,6 @@
 """Training by mini-batches: the book's Trainer with true epochs."""
 from __future__ import annotations
 
-import operator
 import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -13,6 +12,7 @@ from numpy.typing import ArrayLike
 from .interrupt import DeferredInterrupt
 from .optimizers import OPTIMIZERS
 from .progress import Lines, Reporter, reporter
+from .shapes import whole
 
 _LR = MappingProxyType({"lr": 0.01})
 
@@ -80,11 +80,11 @@ class Trainer:
         self.network = network
         self.x_train, self.t_train = _samples(x_train, t_train, "train")
         self.x_test, self.t_test = _samples(x_test, t_test, "test")
-        self.epochs = _at_least(0, epochs, "epochs")
-        self.batch_size = _at_least(1, mini_batch_size, "mini_batch_size")
+        self.epochs = whole(epochs, "Trainer: epochs")
+        self.batch_size = whole(mini_batch_size, "Trainer: mini_batch_size", 1)
         self.optimizer = _optimizer(optimizer, optimizer_param)
         if evaluate_sample_num_per_epoch is not None:
-            _at_least(1, evaluate_sample_num_per_epoch, "evaluate_sample_num_per_epoch")
+            whole(evaluate_sample_num_per_epoch, "Trainer: evaluate_sample_num_per_epoch", 1)
         self.evaluate_sample_num_per_epoch = evaluate_sample_num_per_epoch
         self.verbose = verbose
         self.on_epoch = on_epoch
@@ -181,17 +181,14 @@ class Trainer:
 
 def _samples(x: ArrayLike, t: ArrayLike, name: str) -> tuple[np.ndarray, np.ndarray]:
     x, t = np.asanyarray(x), np.asanyarray(t)
+    if not (x.ndim and t.ndim):
+        raise ValueError(f"Trainer: x_{name} has shape {x.shape} and t_{name} has shape {t.shape}, expected samples "
+                         "along the first axis")
     if len(x) != len(t):
         raise ValueError(f"Trainer: x_{name} has {len(x)} samples but t_{name} has {len(t)} labels")
     if not len(x):
         raise ValueError(f"Trainer: x_{name} has no samples")
     return x, t
-
-
-def _at_least(least: int, value: int, name: str) -> int:
-    if operator.index(value) < least:
-        raise ValueError(f"Trainer: {name} is {value}, expected at least {least}")
-    return operator.index(value)
 
 
 def _optimizer(optimizer: Any, param: Mapping[str, Any]) -> Any:

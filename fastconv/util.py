@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from .arrays import Array, contiguous, native, result_dtype
 from .dispatch import kernels
-from .shapes import Pair, check_images, conv_output_size, pair
+from .shapes import Pair, check_images, conv_output_size, output_size, pair, whole
 
 __all__ = ["col2im", "conv_output_size", "im2col", "shuffle_dataset", "smooth_curve"]
 
@@ -57,6 +57,7 @@ def im2col(input_data: ArrayLike, filter_h: int, filter_w: int, stride: int | Pa
     """
     x = np.asarray(input_data)
     dtype, compute = result_dtype("im2col", input_data=x)
+    check_images("im2col", x.shape)
     shape, geometry = _geometry("im2col", x.shape, filter_h, filter_w, stride, pad)
     col = np.empty(shape, compute)
     kernels.im2col(native(x, compute), *geometry, col)
@@ -80,10 +81,13 @@ def col2im(col: ArrayLike, input_shape: tuple[int, int, int, int], filter_h: int
     """
     rows = np.asarray(col)
     dtype, compute = result_dtype("col2im", col=rows)
-    shape, geometry = _geometry("col2im", tuple(input_shape), filter_h, filter_w, stride, pad)
+    image_shape = tuple(whole(n, "col2im: each of input_shape") for n in input_shape)
+    if len(image_shape) != 4:
+        raise ValueError(f"col2im: input_shape is {image_shape}, expected (N, C, H, W)")
+    shape, geometry = _geometry("col2im", image_shape, filter_h, filter_w, stride, pad)
     if rows.size != shape[0] * shape[1]:
-        raise ValueError(f"col2im: col has shape {rows.shape}, expected {shape} for images {input_shape}")
-    dx = np.empty(input_shape, compute)
+        raise ValueError(f"col2im: col has shape {rows.shape}, expected {shape} for images {image_shape}")
+    dx = np.empty(image_shape, compute)
     kernels.col2im(contiguous(rows, compute).reshape(shape), *geometry, dx)
     return dx.astype(dtype, copy=False)
 
@@ -91,9 +95,8 @@ def col2im(col: ArrayLike, input_shape: tuple[int, int, int, int], filter_h: int
 def _geometry(where: str, shape: tuple[int, ...], filter_h: int, filter_w: int, stride: Any,
               pad: Any) -> tuple[tuple[int, int], tuple[Pair, Pair, Pair]]:
     """Return the shape of the column matrix, and filter size, stride and pad as pairs."""
-    check_images(where, shape)
     N, C, H, W = shape
     size = pair((filter_h, filter_w), f"{where}: (filter_h, filter_w)", 1)
     stride, pad = pair(stride, f"{where}: stride", 1), pair(pad, f"{where}: pad")
-    OH, OW = (conv_output_size(n, f, s, p) for n, f, s, p in zip((H, W), size, stride, pad, strict=True))
+    OH, OW = output_size(where, (H, W), size, stride, pad, (1, 1))
     return (N * OH * OW, C * size[0] * size[1]), (size, stride, pad)

@@ -174,6 +174,14 @@ def test_refuses_what_is_not_floating(param):
         SGD().update({"W": param}, {"W": np.ones(3)})
 
 
+@pytest.mark.parametrize("grad", [np.ones(3, complex), np.array(["1", "2", "3"]), None])
+def test_refuses_gradients_that_are_no_real_numbers(grad):
+    param = np.ones(3)
+    with pytest.raises(TypeError, match="SGD.update: the gradient of 'W' has dtype .*, expected real numbers"):
+        SGD().update({"W": param}, {"W": grad})
+    np.testing.assert_array_equal(param, np.ones(3))
+
+
 def test_refuses_read_only_parameters():
     param = np.ones(3)
     param.flags.writeable = False

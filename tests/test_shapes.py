@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fastconv.shapes import conv_output_size, convolution_geometry, pair, pooling_geometry
+from fastconv.shapes import conv_output_size, convolution_geometry, pair, pooling_geometry, whole
 
 
 @pytest.mark.parametrize("value", [3, np.int64(3), (3, 3), (np.uint8(3), 3)])
@@ -21,6 +21,15 @@ def test_pair_refuses_what_is_none(value, error):
         pair(value, "stride", minimum=1)
 
 
+def test_whole():
+    assert whole(np.uint8(3), "epochs") == 3 and type(whole(np.uint8(3), "epochs")) is int
+    with pytest.raises(ValueError, match="epochs must be at least 1, got 0"):
+        whole(0, "epochs", 1)
+    for wrong in (1.0, "1", None, (1, 1)):
+        with pytest.raises(TypeError, match="epochs must be an integer, got "):
+            whole(wrong, "epochs")
+
+
 @pytest.mark.parametrize("size, filter_size, stride, pad, dilation", [
     (28, 5, 1, 0, 1), (28, 3, 2, 1, 1), (7, 3, 3, 0, 1), (5, 5, 4, 0, 1), (9, 3, 1, 0, 4), (1, 1, 1, 0, 1),
     (6, 2, 5, 3, 3),
@@ -33,8 +42,8 @@ def test_conv_output_size_counts_the_positions(size, filter_size, stride, pad, d
 
 
 @pytest.mark.parametrize("arguments, words", [
-    ((3, 5), "a window of 5 does not fit an input of 3 with pad 0"),
-    ((3, 2, 1, 0, 3), "a window of 4 does not fit an input of 3"),
+    ((3, 5), "a window of 5 does not fit an input of 3 with pad 0; .* smaller window$"),
+    ((3, 2, 1, 0, 3), "a window of 4 does not fit an input of 3 .* smaller window or dilation$"),
     ((5, 3, 0), "stride must be at least 1, got 0"),
     ((5, 3, 1, -1), "pad must be at least 0"),
     ((5, 0), "filter_size must be at least 1"),

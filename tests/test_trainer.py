@@ -170,9 +170,9 @@ def test_an_optimizer_object_is_used_as_it_is():
 
 @pytest.mark.parametrize("arguments, message", [
     ({"optimizer": "adamw"}, "no optimizer 'adamw'; .* SGD, Momentum, Nesterov, AdaGrad, RMSprop, Adam"),
-    ({"mini_batch_size": 0}, "mini_batch_size is 0, expected at least 1"),
-    ({"epochs": -1}, "epochs is -1, expected at least 0"),
-    ({"evaluate_sample_num_per_epoch": 0}, "evaluate_sample_num_per_epoch is 0"),
+    ({"mini_batch_size": 0}, "mini_batch_size must be at least 1, got 0"),
+    ({"epochs": -1}, "epochs must be at least 0, got -1"),
+    ({"evaluate_sample_num_per_epoch": 0}, "evaluate_sample_num_per_epoch must be at least 1, got 0"),
 ])
 def test_wrong_arguments(arguments, message):
     with pytest.raises(ValueError, match=f"Trainer: .*{message}"):
@@ -184,7 +184,7 @@ def test_wrong_types():
         toy_trainer(optimizer=3)
     with pytest.raises(TypeError, match="expected a name or an object"):
         toy_trainer(optimizer=Adam)
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="Trainer: epochs must be an integer, got 1.5"):
         toy_trainer(epochs=1.5)
 
 
@@ -194,6 +194,8 @@ def test_wrong_data():
         Trainer(ToyNetwork(), x, t[1:], x, t)
     with pytest.raises(ValueError, match="Trainer: x_test has 22 samples but t_test has 23 labels"):
         Trainer(ToyNetwork(), x, t, x[1:], t)
+    with pytest.raises(ValueError, match=r"Trainer: x_train has shape \(\) and t_train has shape \(23,\)"):
+        Trainer(ToyNetwork(), 5, t, x, t)
     with pytest.raises(ValueError, match="Trainer: x_train has no samples"):
         Trainer(ToyNetwork(), x[:0], t[:0], x, t)
 

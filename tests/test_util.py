@@ -63,12 +63,16 @@ def test_col2im_takes_the_rows_in_any_shape_as_in_the_book():
 
 @pytest.mark.parametrize("call, error, words", [
     (lambda: im2col(np.ones((3, 4, 4)), 2, 2), ValueError, r"im2col: x has shape \(3, 4, 4\)"),
-    (lambda: im2col(np.ones((1, 1, 4, 4)), 5, 5), ValueError, "does not fit"),
+    (lambda: im2col(np.ones((1, 1, 4, 4)), 5, 3), ValueError,
+     "im2col: a window of 5 x 3 does not fit an input of 4 x 4"),
     (lambda: im2col(np.ones((1, 1, 4, 4)), 2, 2, 0), ValueError, "im2col: stride must be at least 1"),
     (lambda: im2col(np.ones((1, 1, 4, 4), complex), 2, 2), TypeError, "im2col: input_data has dtype complex"),
     (lambda: col2im(np.ones((9, 5)), (1, 1, 4, 4), 2, 2), ValueError,
      r"col2im: col has shape \(9, 5\), expected \(9, 4\) for images \(1, 1, 4, 4\)"),
-    (lambda: col2im(np.ones((9, 4)), (1, 4, 4), 2, 2), ValueError, "col2im: "),
+    (lambda: col2im(np.ones((9, 4)), (1, 4, 4), 2, 2), ValueError,
+     r"col2im: input_shape is \(1, 4, 4\), expected \(N, C, H, W\)"),
+    (lambda: col2im(np.ones((9, 4)), (1, 1, 4.0, 4), 2, 2), TypeError,
+     "col2im: each of input_shape must be an integer, got 4.0"),
 ])
 def test_wrong_arguments_are_refused(call, error, words):
     with pytest.raises(error, match=words):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ..config import package_version
 from . import evaluate, info, predict, train
-from .common import CommandError
+from .common import CommandError, check_environment
 
 OK, FAILED, INTERRUPTED = 0, 1, 130  # a wrong command line is 2, argparse's own
 
@@ -32,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = _parser().parse_args(argv)
     try:
+        check_environment()
         return args.run(args)
     except (CommandError, OSError) as error:
         print(f"fastconv {args.command}: error: {error}", file=sys.stderr)

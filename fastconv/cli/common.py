@@ -87,6 +87,15 @@ def as_json(values: Any) -> str:
     return json.dumps(plain(values))
 
 
+def check_environment() -> None:
+    """Raise CommandError for a FASTCONV_BACKEND or FASTCONV_MAX_ISA that does not exist here."""
+    from ..dispatch import backend
+    try:
+        backend()
+    except (ImportError, ValueError) as error:
+        raise CommandError(str(error)) from error
+
+
 def use_threads(args: argparse.Namespace) -> None:
     """Apply ``--threads``."""
     if args.threads is not None:

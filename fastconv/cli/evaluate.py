@@ -39,12 +39,12 @@ def add_to(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Evaluate, print, and return the exit code."""
-    from ..functions import softmax
+    from ..functions import cross_entropy_error, softmax
     use_threads(args)
     network = load_network(args)
     source, _, (x, t) = load_data(args)
     y = softmax(np.concatenate([network.predict(x[i:i + 100]) for i in range(0, len(x), 100)]))
-    loss = float(-np.log(y[np.arange(len(t)), t] + 1e-7).mean())  # as SoftmaxWithLoss has it
+    loss = cross_entropy_error(y, t)
     hits = y.argmax(axis=1) == t
     classes = [{"digit": digit, "images": int((t == digit).sum()), "correct": int(hits[t == digit].sum())}
                for digit in range(10)]

@@ -82,7 +82,6 @@ def run(args: argparse.Namespace) -> int:
         with contextlib.redirect_stdout(sys.stderr if args.json else sys.stdout):
             trainer.train()
     network.save_params(args.output / "params.pkl")
-    _draw(args, history)
 
     result = {
         "test_accuracy": trainer.final_test_acc, "interrupted": trainer.interrupted,
@@ -94,6 +93,7 @@ def run(args: argparse.Namespace) -> int:
     say(args, _summary(result, args.epochs))
     if args.json:
         print(as_json(result))
+    _draw(args, history)
     return INTERRUPTED if trainer.interrupted else 0
 
 

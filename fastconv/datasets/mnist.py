@@ -14,7 +14,7 @@ from .idx import DatasetError, damaged, read_idx
 EXCERPT = Path(__file__).parent / "mnist_excerpt"
 REMEDIES = ("To go on: name a folder with the four IDX files by data_dir= or by the environment variable "
             "FASTCONV_DATA_DIR, or connect to the network, or take the 5,000 digits that come with fastconv "
-            "by source='excerpt'.")
+            "by source='excerpt' (on the command line: --data excerpt).")
 Split = tuple[NDArray[Any], NDArray[Any]]
 
 
@@ -115,8 +115,9 @@ def _find(folder: Path, prefix: str, kind: str) -> Path:
     for name in names:
         if (folder / name).is_file():
             return folder / name
-    raise DatasetError(f"no {names[0]} in {folder}, the folder that data_dir= or FASTCONV_DATA_DIR names; "
-                       f"looked for {', '.join(names)}")
+    where = f"in {folder}" if folder.is_dir() else f"in {folder}, which is no folder"
+    raise DatasetError(f"no {names[0]} {where}; looked for {', '.join(names)}. Put MNIST's four IDX files there, or "
+                       "name their folder by data_dir=, FASTCONV_DATA_DIR or, on the command line, --data.")
 
 
 def _read_split(folder: Path, prefix: str, normalize: bool, flatten: bool, one_hot_label: bool) -> Split:

@@ -69,10 +69,12 @@ class Graph:
             for i in set(sources):
                 if last_reader[i] == node:
                     del values[i]
-            if _takes(type(layer).forward, "train_flg"):
-                values[node] = layer.forward(*xs, train_flg=train_flg)
-            else:
-                values[node] = layer.forward(*xs)
+            more = {"train_flg": train_flg} if _takes(type(layer).forward, "train_flg") else {}
+            try:
+                values[node] = layer.forward(*xs, **more)
+            except (TypeError, ValueError) as error:
+                error.add_note(f"in layers[{node}] of a network whose input has shape {np.shape(x)}")
+                raise
         return values[len(self.layers) - 1]
 
     def backward(self, dout: np.ndarray) -> None:

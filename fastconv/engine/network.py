@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from .. import params as files
 from ..labels import class_labels
 from ..layers import SoftmaxWithLoss
+from ..shapes import whole
 from .graph import Graph, Sources, learned
 from .parameters import Parameters
 
@@ -36,7 +37,7 @@ class Network:
     >>> network = Network()
     >>> stem = network.add(Convolution(W1, b1, pad=1))
     >>> network.add(Relu())
-    >>> network.add(Add(), inputs=(stem, "input"))
+    >>> network.add(Add(), inputs=(stem, "input"))    # a layer of your own: forward(a, b)
     """
 
     def __init__(self, *, dtype: DTypeLike = np.float32) -> None:
@@ -127,8 +128,7 @@ class Network:
                              "one label for each sample")
         if not len(x):
             raise ValueError("Network.accuracy: x has no samples")
-        if batch_size < 1:
-            raise ValueError(f"Network.accuracy: batch_size is {batch_size}, expected at least 1")
+        batch_size = whole(batch_size, "Network.accuracy: batch_size", 1)
         correct = 0
         for start in range(0, len(x), batch_size):
             y = self.predict(x[start:start + batch_size])

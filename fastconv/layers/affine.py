@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arrays import Array, channels_last, contiguous, from_channels_last, native, result_dtype
+from ..arrays import Array, as_array, channels_last, contiguous, from_channels_last, native, result_dtype
 from ..dispatch import kernels
 from ..shapes import Shape, check_dout
 from .broadcast import to_parameter, to_vector
@@ -43,7 +43,7 @@ class Affine:
     def forward(self, x: ArrayLike) -> Array:
         """Return (N, M) for `x` (N, ...) of D values a sample."""
         where = "Affine.forward"
-        x, W, b = np.asarray(x), np.asarray(self.W), self.b
+        x, W, b = as_array(where, "x", x), np.asarray(self.W), self.b
         dtype, compute = result_dtype(where, x=x, W=W, b=b)
         _check(where, x.shape, W.shape)
         D, M = W.shape

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arrays import Array, contiguous, result_dtype
+from ..arrays import Array, as_array, contiguous, result_dtype
 from ..dispatch import kernels
 from ..shapes import Shape, check_dout
 from .broadcast import to_parameter, to_vector
@@ -55,7 +55,7 @@ class BatchNormalization:
     def forward(self, x: ArrayLike, train_flg: bool = True) -> Array:
         """Return the normalized `x`, (N, D) or (N, C, H, W); training updates the running statistics too."""
         where = "BatchNormalization.forward"
-        x = np.asarray(x)
+        x = as_array(where, "x", x)
         dtype, compute = result_dtype(where, x=x, gamma=self.gamma, beta=self.beta)
         frame = Rows(x.shape, _features(where, x.shape, self.gamma, self.beta))
         self.input_shape = x.shape

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arrays import Array, channels_last, contiguous, from_channels_last, result_dtype
+from ..arrays import Array, as_array, channels_last, contiguous, from_channels_last, result_dtype
 from ..dispatch import kernels
-from ..shapes import ConvolutionGeometry, Pair, Shape, check_dout, convolution_geometry, pair
+from ..shapes import ConvolutionGeometry, Pair, Shape, check_dout, convolution_geometry, pair, whole
 from .broadcast import to_parameter, to_vector
 from .windows import windows
 
@@ -44,7 +44,7 @@ class Convolution:
         pair(stride, "Convolution: stride", 1)
         pair(pad, "Convolution: pad")
         pair(dilation, "Convolution: dilation", 1)
-        pair(groups, "Convolution: groups", 1)
+        whole(groups, "Convolution: groups", 1)
         self.W, self.b = W, b
         self.stride, self.pad, self.dilation, self.groups = stride, pad, dilation, groups
         self.x: Array | None = None
@@ -55,7 +55,7 @@ class Convolution:
     def forward(self, x: ArrayLike) -> Array:
         """Return the convolution (N, FN, OH, OW) of the images `x` (N, C, H, W)."""
         where = "Convolution.forward"
-        x, W, b = np.asarray(x), np.asarray(self.W), self.b
+        x, W, b = as_array(where, "x", x), np.asarray(self.W), self.b
         dtype, compute = result_dtype(where, x=x, W=W, b=b)
         geometry = convolution_geometry(x.shape, W.shape, self.stride, self.pad, self.dilation, self.groups)
         stride, pad, dilation, groups, (N, OH, OW, FN) = geometry

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arrays import FLOAT64, Array, Layout, dense, result_dtype
+from ..arrays import FLOAT64, Array, Layout, as_array, dense, result_dtype
 from ..dispatch import kernels
 from ..shapes import Shape, check_dout
 
@@ -35,7 +35,11 @@ class Dropout:
     _dtype: np.dtype[Any]
 
     def __init__(self, dropout_ratio: float = 0.5, *, rng: np.random.Generator | None = None) -> None:
-        if not 0 <= dropout_ratio <= 1:
+        try:
+            is_share = 0 <= dropout_ratio <= 1
+        except TypeError:
+            raise TypeError(f"Dropout: dropout_ratio must be a number from 0 to 1, got {dropout_ratio!r}") from None
+        if not is_share:
             raise ValueError(f"Dropout: dropout_ratio must be from 0 to 1, got {dropout_ratio!r}")
         if rng is not None and not hasattr(rng, "random"):
             raise TypeError(f"Dropout: rng must be a numpy.random.Generator, got {rng!r}")
@@ -45,7 +49,7 @@ class Dropout:
 
     def forward(self, x: ArrayLike, train_flg: bool = True) -> Array:
         """Return ``x * mask`` in training, else ``x * (1 - dropout_ratio)``, in the memory layout of `x`."""
-        x = np.asarray(x)
+        x = as_array("Dropout.forward", "x", x)
         dtype, compute = result_dtype("Dropout.forward", x=x)
         shape = x.shape
         x, layout = dense(x, compute)

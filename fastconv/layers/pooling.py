@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arrays import Array, channels_last, contiguous, from_channels_last, result_dtype
+from ..arrays import Array, as_array, channels_last, contiguous, from_channels_last, result_dtype
 from ..dispatch import kernels
 from ..shapes import Pair, PoolingGeometry, Shape, check_dout, pair, pooling_geometry
 from .windows import windows
@@ -48,7 +48,7 @@ class Pooling:
 
     def forward(self, x: ArrayLike) -> Array:
         """Return the pooled images (N, C, OH, OW) of `x` (N, C, H, W)."""
-        x = np.asarray(x)
+        x = as_array("Pooling.forward", "x", x)
         dtype, compute = result_dtype("Pooling.forward", x=x)
         geometry = pooling_geometry(x.shape, self.pool_h, self.pool_w, self.stride, self.pad)
         window, stride, pad, (N, OH, OW, C) = geometry

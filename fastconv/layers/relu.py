@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arrays import Array, Layout, contiguous, dense, result_dtype
+from ..arrays import Array, Layout, as_array, contiguous, dense, result_dtype
 from ..dispatch import kernels
 from ..shapes import Shape, check_dout
 
@@ -29,7 +29,7 @@ class Relu:
 
     def forward(self, x: ArrayLike) -> Array:
         """Return max(x, 0) for `x` of any shape, in the memory layout of `x`."""
-        x = np.asarray(x)
+        x = as_array("Relu.forward", "x", x)
         self._dtype, compute = result_dtype("Relu.forward", x=x)
         self._shape = x.shape
         x, self._layout = dense(x, compute)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arrays import Array, contiguous, result_dtype
+from ..arrays import Array, as_array, contiguous, result_dtype
 from ..dispatch import kernels
 from ..labels import class_labels
 
@@ -47,7 +47,7 @@ class SoftmaxWithLoss:
             For any other shape and for labels out of range.
         """
         where = "SoftmaxWithLoss.forward"
-        x, t = np.asarray(x), np.asarray(t)
+        x, t = as_array(where, "x", x), as_array(where, "t", t)
         dtype, compute = result_dtype(where, x=x)
         if x.ndim != 2 or x.shape[1] == 0:
             cause = "; for one sample: x[None]" if x.ndim == 1 else ""

@@ -10,7 +10,7 @@ from numpy.typing import DTypeLike
 
 from ..engine import Network
 from ..layers import Affine, Convolution, Dropout, Pooling, Relu
-from ..shapes import conv_output_size, pair
+from ..shapes import conv_output_size, pair, whole
 
 _CONV_16 = MappingProxyType({"filter_num": 16, "filter_size": 3, "pad": 1, "stride": 1})
 _CONV_32 = MappingProxyType({"filter_num": 32, "filter_size": 3, "pad": 1, "stride": 1})
@@ -64,10 +64,12 @@ class DeepConvNet(Network):
                  hidden_size: int = 50, output_size: int = 10, *,
                  dtype: DTypeLike = np.float32, seed: int | np.random.Generator | None = None) -> None:
         super().__init__(dtype=dtype)
-        if len(input_dim) != 3:
-            raise ValueError(f"DeepConvNet: input_dim is {input_dim}, expected (channels, height, width)")
+        if np.shape(input_dim) != (3,):
+            raise ValueError(f"DeepConvNet: input_dim is {input_dim!r}, expected (channels, height, width)")
+        shape = tuple(whole(n, "DeepConvNet: each of input_dim", 1) for n in input_dim)
+        hidden_size = whole(hidden_size, "DeepConvNet: hidden_size", 1)
+        output_size = whole(output_size, "DeepConvNet: output_size", 1)
         self._rng = None if seed is None else np.random.default_rng(seed)
-        shape = tuple(input_dim)
         for number, conv_param in enumerate((conv_param_1, conv_param_2, conv_param_3,
                                              conv_param_4, conv_param_5, conv_param_6), 1):
             shape = self._add_convolution(shape, conv_param, f"conv_param_{number}")
@@ -89,7 +91,7 @@ class DeepConvNet(Network):
             raise ValueError(f"DeepConvNet: {name} has no {', '.join(sorted(missing))}")
         window, stride, pad = (pair(param[key], f"DeepConvNet: {name}[{key!r}]", least)
                                for key, least in (("filter_size", 1), ("stride", 1), ("pad", 0)))
-        C, FN = shape[0], param["filter_num"]
+        C, FN = shape[0], whole(param["filter_num"], f"DeepConvNet: {name}['filter_num']", 1)
         W = self._he((FN, C, *window), fan_in=C * window[0] * window[1])
         out = (FN, *self._output_size(shape, window, stride, pad, "Convolution"))
         self.add(Convolution(W, np.zeros(FN), param["stride"], param["pad"]))

@@ -64,6 +64,18 @@ def test_info(capsys):
     assert json.loads(capsys.readouterr().out) == config()
 
 
+@pytest.mark.parametrize("name, reason", [
+    ("FASTCONV_BACKEND", "there is no backend 'fast'"),
+    ("FASTCONV_MAX_ISA", "the levels are: baseline"),
+])
+def test_a_wrong_environment_is_told_without_a_traceback(name, reason):
+    environment = os.environ | {"PYTHONPATH": str(Path(fastconv.__file__).parents[1]), "FASTCONV_BACKEND": ""}
+    run = subprocess.run([sys.executable, "-m", "fastconv", "info"], capture_output=True, text=True,
+                         env=environment | {name: "fast"})
+    assert run.returncode == 1 and not run.stdout
+    assert run.stderr.startswith("fastconv info: error: ") and reason in run.stderr
+
+
 def test_ctrl_c_is_130(capsys, monkeypatch):
     def stop():
         raise KeyboardInterrupt

@@ -87,6 +87,14 @@ def test_a_diverged_run_writes_valid_json(data, capsys):
     assert records[-1]["loss"] is None
 
 
+def test_a_curve_that_cannot_be_written_hides_no_result(data, capsys, tmp_path):
+    (tmp_path / "out" / "learning_curve.png").mkdir(parents=True)
+    assert train(data, "--output", "out", "--json", "--quiet") == 1
+    text = capsys.readouterr()
+    assert 0 <= json.loads(text.out)["test_accuracy"] <= 1
+    assert "learning_curve.png" in text.err
+
+
 def test_without_matplotlib(data, monkeypatch, capsys, tmp_path):
     (tmp_path / "fastconv-run").mkdir()
     (tmp_path / "fastconv-run" / "learning_curve.png").write_text("of an earlier run")

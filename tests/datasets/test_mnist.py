@@ -87,10 +87,15 @@ def test_a_named_folder_without_the_files_is_an_error(tmp_path, monkeypatch, by_
     assert str(tmp_path) in str(error.value) and "FASTCONV_DATA_DIR" in str(error.value)
 
 
+def test_a_named_folder_that_does_not_exist_is_an_error(tmp_path):
+    with pytest.raises(DatasetError, match="in .*missing, which is no folder; looked for .*--data"):
+        load_mnist(data_dir=tmp_path / "missing")
+
+
 def test_no_source_names_the_remedies():
     with pytest.raises(DatasetError) as error:
         load_mnist()
-    for remedy in ("data_dir=", "FASTCONV_DATA_DIR", "network", "source='excerpt'", "127.0.0.1:9"):
+    for remedy in ("data_dir=", "FASTCONV_DATA_DIR", "network", "source='excerpt'", "--data excerpt", "127.0.0.1:9"):
         assert remedy in str(error.value)
 
 

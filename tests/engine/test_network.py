@@ -81,12 +81,20 @@ def test_accuracy_refuses_what_does_not_fit(network, batch):
         network.accuracy(x, t[:-1])
     with pytest.raises(ValueError, match="no samples"):
         network.accuracy(x[:0], t[:0])
-    with pytest.raises(ValueError, match="batch_size is 0"):
+    with pytest.raises(ValueError, match="Network.accuracy: batch_size must be at least 1, got 0"):
         network.accuracy(x, t, batch_size=0)
+    with pytest.raises(TypeError, match="Network.accuracy: batch_size must be an integer, got 2.5"):
+        network.accuracy(x, t, batch_size=2.5)
     with pytest.raises(ValueError, match=r"Network.accuracy: t has shape \(100, 1\)"):
         network.accuracy(x, t[:, None])
     with pytest.raises(ValueError, match="Network.accuracy: t has labels"):
         network.accuracy(x, t + 1)
+
+
+def test_an_error_says_in_which_layer_and_for_which_input(network):
+    with pytest.raises(ValueError, match="Affine.forward") as error:
+        network.predict(np.zeros((2, 5)))
+    assert error.value.__notes__ == ["in layers[0] of a network whose input has shape (2, 5)"]
 
 
 def test_predict_takes_any_batch(network):

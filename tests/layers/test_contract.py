@@ -137,6 +137,13 @@ def test_complex_strings_and_objects_are_refused(name):
             layer.forward(wrong)
 
 
+@every_layer
+def test_a_list_with_rows_of_different_lengths_is_refused(name):
+    layer, _ = make(name)
+    with pytest.raises(ValueError, match=r"\w+.forward: x is a list that makes no array: "):
+        layer.forward([[1, 2], [3]])
+
+
 @with_dout
 def test_a_complex_dout_is_refused(name):
     layer, x = make(name)

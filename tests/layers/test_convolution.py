@@ -166,7 +166,7 @@ def test_col_of_a_dilated_convolution(rng):
     ((8, 28, 28), r"add the channel axis: x\[:, None\]"),
     ((8, 784), r"flattened: x.reshape\(-1, 1, 28, 28\)"),
     ((28, 29), r"one gray image: x\[None, None\]"),
-    ((8, 3, 28, 28), r"with C = 1$"),
+    ((8, 3, 28, 28), r"with C = 1; W has shape \(2, 1, 5, 5\)$"),
     ((784,), r"x has shape \(784,\)"),
     ((8, 1, 4, 28), r"a window of 5 x 5 does not fit an input of 4 x 28 with pad 0 x 0"),
 ])
@@ -188,6 +188,7 @@ def test_a_missing_batch_axis_is_named():
     ({"pad": (1, 1, 1)}, ValueError, r"pad must be an integer or a tuple \(h, w\), got \(1, 1, 1\)"),
     ({"dilation": 0}, ValueError, "dilation must be at least 1"),
     ({"groups": 0}, ValueError, "groups must be at least 1"),
+    ({"groups": (1, 2)}, TypeError, r"groups must be an integer, got \(1, 2\)"),
 ])
 def test_a_wrong_setting_is_refused_when_it_is_made(arguments, error, words):
     with pytest.raises(error, match="Convolution: " + words):
@@ -205,6 +206,8 @@ def test_wrong_parameters_are_refused():
     x = np.ones((1, 2, 5, 5))
     with pytest.raises(ValueError, match=r"3 filters cannot be cut into 2 equal groups"):
         Convolution(np.ones((3, 1, 2, 2)), None, groups=2).forward(x)
+    with pytest.raises(ValueError, match=r"with C = 4; W has shape \(2, 2, 2, 2\) and groups is 2"):
+        Convolution(np.ones((2, 2, 2, 2)), None, groups=2).forward(x)
     with pytest.raises(ValueError, match=r"W has shape \(3, 2, 2\), expected \(FN, C, FH, FW\)"):
         Convolution(np.ones((3, 2, 2)), None).forward(x)
     with pytest.raises(ValueError, match=r"b has shape \(2,\), expected \(3,\) or a scalar"):

@@ -78,6 +78,20 @@ def test_rows_that_merely_count_like_one_hot_rows_are_soft():
     np.testing.assert_allclose(layer.backward(), [[-0.75, 0.25], [0.25, -0.25]])
 
 
+def test_one_label_for_one_sample_may_have_two_axes_as_in_the_book_s_gradient_check(rng):
+    x = rng.normal(size=(1, 10))
+    layer = SoftmaxWithLoss()
+    expected = layer.forward(x, [3]), layer.backward()
+    assert layer.forward(x, np.array([[3]])) == expected[0]
+    np.testing.assert_array_equal(layer.backward(), expected[1])
+    with pytest.raises(ValueError, match="t has labels from 10 to 10, expected 0 to 9"):
+        layer.forward(x, [[10]])
+
+
+def test_one_row_of_one_class_is_one_hot_and_no_label():
+    assert SoftmaxWithLoss().forward(np.zeros((1, 1)), [[1]]) == pytest.approx(0, abs=1e-6)
+
+
 @pytest.mark.parametrize("t", [[], np.zeros(0, int), np.zeros((0, 4))])
 def test_an_empty_batch_has_no_loss(t):
     layer = SoftmaxWithLoss()

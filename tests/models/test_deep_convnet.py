@@ -124,6 +124,19 @@ def test_wrong_conv_params_are_named():
         DeepConvNet(conv_param_3={"filter_num": 32, "filter_size": 3})
     with pytest.raises(ValueError, match=r"conv_param_2\['stride'\] must be at least 1"):
         DeepConvNet(conv_param_2=conv(8, stride=0))
+    with pytest.raises(ValueError, match=r"conv_param_4\['filter_num'\] must be at least 1, got 0"):
+        DeepConvNet(conv_param_4=conv(0))
+
+
+@pytest.mark.parametrize("arguments, error, words", [
+    ({"input_dim": 28}, ValueError, r"input_dim is 28, expected \(channels, height, width\)"),
+    ({"input_dim": (0, 28, 28)}, ValueError, "each of input_dim must be at least 1, got 0"),
+    ({"hidden_size": 0}, ValueError, "hidden_size must be at least 1, got 0"),
+    ({"output_size": 2.5}, TypeError, "output_size must be an integer, got 2.5"),
+])
+def test_wrong_sizes_are_named(arguments, error, words):
+    with pytest.raises(error, match="DeepConvNet: " + words):
+        DeepConvNet(**arguments)
 
 
 def test_same_seed_same_network():
