@@ -1,7 +1,7 @@
 """Batch normalisation (Ioffe, Szegedy, arXiv:1502.03167) over the columns of a matrix (M,D): D features of M samples,
 or D channels of M = N*H*W pixels. The NumPy twin is ../reference/batch_normalization.py.
 
-Column sums are taken in double, over parts of ROWS rows, then over the parts in order: the same bits on any number of
+Column sums are taken in double, over parts of SUM_ROWS rows, then over the parts in order: the same bits on any number of
 threads, and no digits lost where the data have an offset.
 """
 from cython.parallel cimport parallel, prange
@@ -11,15 +11,12 @@ from libc.string cimport memset
 
 cimport numpy as cnp
 
-from .common cimport (SERIAL_SIZE, Scratch, float_mode, flush_denormals, free_scratch, is_float, new_scratch, parts,
-                      real, restore_mode)
+from .common cimport (SERIAL_SIZE, SUM_ROWS, Scratch, float_mode, flush_denormals, free_scratch, is_float, new_scratch,
+                      parts, real, restore_mode, sum_rows)
 
 cnp.import_array()
 
 __all__ = ["batch_normalization_forward", "batch_normalization_inference", "batch_normalization_backward"]
-
-cdef enum:
-    ROWS = 256
 
 
 def batch_normalization_forward(cnp.ndarray x, cnp.ndarray gamma, cnp.ndarray beta, double eps, cnp.ndarray out,
@@ -66,7 +63,7 @@ def batch_normalization_backward(cnp.ndarray dout, cnp.ndarray x, cnp.ndarray ga
 
 cdef int statistics(const real* x, ptrdiff_t m, ptrdiff_t d, real* mean, real* var, int n_threads) except -1:
     """Two passes: the mean, then the mean square of what is left of it."""
-    cdef ptrdiff_t tasks = parts(m, ROWS), task
+    cdef ptrdiff_t tasks = parts(m, SUM_ROWS), task
     cdef Scratch scratch = new_scratch((tasks + 1) * d * sizeof(double))
     cdef double* sums = <double*> scratch.memory
     cdef float_mode mode = 0
@@ -75,25 +72,17 @@ cdef int statistics(const real* x, ptrdiff_t m, ptrdiff_t d, real* mean, real* v
     with nogil, parallel(num_threads=n_threads):
         mode = flush_denormals()
         for task in prange(tasks, schedule="static"):
-            sum_rows(x + task * ROWS * d, min(ROWS, m - task * ROWS), d, sums + task * d)
+            sum_rows(x + task * SUM_ROWS * d, min(SUM_ROWS, m - task * SUM_ROWS), d, sums + task * d)
         restore_mode(mode)
     average(sums, tasks, m, d, sums + tasks * d, mean)
     with nogil, parallel(num_threads=n_threads):
         mode = flush_denormals()
         for task in prange(tasks, schedule="static"):
-            sum_squares(x + task * ROWS * d, mean, min(ROWS, m - task * ROWS), d, sums + task * d)
+            sum_squares(x + task * SUM_ROWS * d, mean, min(SUM_ROWS, m - task * SUM_ROWS), d, sums + task * d)
         restore_mode(mode)
     average(sums, tasks, m, d, sums + tasks * d, var)
     free_scratch(scratch)
     return 0
-
-
-cdef void sum_rows(const real* x, ptrdiff_t m, ptrdiff_t d, double* total) noexcept nogil:
-    cdef ptrdiff_t i, j
-    memset(total, 0, d * sizeof(double))
-    for i in range(m):
-        for j in range(d):
-            total[j] += x[i * d + j]
 
 
 cdef void sum_squares(const real* x, const real* mean, ptrdiff_t m, ptrdiff_t d, double* total) noexcept nogil:
@@ -134,7 +123,7 @@ cdef int normalize(const real* x, const real* gamma, const real* beta, const rea
 
 cdef int gradient(const real* dout, const real* x, const real* gamma, const real* mean, const real* var, double eps,
                   ptrdiff_t m, ptrdiff_t d, real* dx, real* dgamma, real* dbeta, int n_threads) except -1:
-    cdef ptrdiff_t tasks = parts(m, ROWS), task, i, j
+    cdef ptrdiff_t tasks = parts(m, SUM_ROWS), task, i, j
     cdef Scratch scratch = new_scratch((2 * tasks + 3) * d * sizeof(double))
     cdef double* sums = <double*> scratch.memory        # [tasks][d] of dout
     cdef double* products = sums + tasks * d            # [tasks][d] of dout * (x - mean)
@@ -146,8 +135,8 @@ cdef int gradient(const real* dout, const real* x, const real* gamma, const real
     with nogil, parallel(num_threads=n_threads):
         mode = flush_denormals()
         for task in prange(tasks, schedule="static"):
-            sum_rows(dout + task * ROWS * d, min(ROWS, m - task * ROWS), d, sums + task * d)
-            sum_products(dout + task * ROWS * d, x + task * ROWS * d, mean, min(ROWS, m - task * ROWS), d,
+            sum_rows(dout + task * SUM_ROWS * d, min(SUM_ROWS, m - task * SUM_ROWS), d, sums + task * d)
+            sum_products(dout + task * SUM_ROWS * d, x + task * SUM_ROWS * d, mean, min(SUM_ROWS, m - task * SUM_ROWS), d,
                          products + task * d)
         restore_mode(mode)
     sum_rows[double](sums, tasks, d, total)

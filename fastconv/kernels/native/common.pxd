@@ -2,6 +2,7 @@
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport free, malloc
+from libc.string cimport memset
 
 cimport numpy as cnp
 
@@ -27,6 +28,7 @@ cdef enum:
     MAX_MR = 8             # no instruction set has a higher tile (MR in tile.h)
     SERIAL_WORK = 1 << 18  # multiply-adds below which waking a second thread costs more than it saves
     SERIAL_SIZE = 1 << 15  # the same for elementwise work, in elements
+    SUM_ROWS = 256         # rows per partial sum: column sums are taken part by part, then over the parts in order
 
 
 cdef inline void tile(const real* const* x, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length, ptrdiff_t step,
@@ -68,3 +70,12 @@ cdef inline Scratch new_scratch(size_t size) except *:
 
 cdef inline void free_scratch(Scratch s) noexcept:
     free(s.allocated)
+
+
+cdef inline void sum_rows(const real* x, ptrdiff_t m, ptrdiff_t n, double* total) noexcept nogil:
+    """Write the column sums of x (m,n)."""
+    cdef ptrdiff_t i, j
+    memset(total, 0, n * sizeof(double))
+    for i in range(m):
+        for j in range(n):
+            total[j] += x[i * n + j]

@@ -13,8 +13,8 @@ from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
-from .common cimport (LINE_BYTES, MAX_MR, MR, SERIAL_SIZE, SERIAL_WORK, Scratch, float_mode, flush_denormals,
-                      free_scratch, is_float, new_scratch, parts, real, restore_mode, tile, up_to)
+from .common cimport (LINE_BYTES, MAX_MR, MR, SERIAL_SIZE, SERIAL_WORK, SUM_ROWS, Scratch, float_mode, flush_denormals,
+                      free_scratch, is_float, new_scratch, parts, real, restore_mode, sum_rows, tile, up_to)
 
 cnp.import_array()
 
@@ -25,7 +25,6 @@ cdef enum:
     MC = 120       # rows of a per task at most: MC * KC values stay in L2; a multiple of every MR
     NC = 32        # lines of b per task
     ROW_PARTS = 16
-    SUM_ROWS = 256 # rows per partial sum of bias_backward
 
 cdef struct Matrices:
     ptrdiff_t m
@@ -155,27 +154,20 @@ cdef void multiply_block(const Matrices* s, const real* a, ptrdiff_t depth, cons
 
 
 cdef int column_sums(const real* dout, ptrdiff_t m, ptrdiff_t n, real* dbias, int n_threads) except -1:
-    """Sum parts of SUM_ROWS rows, then the parts in order: a cut by the problem, so the same bits on any threads."""
     cdef ptrdiff_t tasks = parts(m, SUM_ROWS), task, j
-    cdef Scratch scratch = new_scratch(tasks * n * sizeof(real))
-    cdef real* sums = <real*> scratch.memory
+    cdef Scratch scratch = new_scratch((tasks + 1) * n * sizeof(double))
+    cdef double* sums = <double*> scratch.memory
+    cdef double* total = sums + tasks * n
     cdef float_mode mode = 0
     if m * n < SERIAL_SIZE:
         n_threads = 1
-    memset(dbias, 0, n * sizeof(real))
     with nogil, parallel(num_threads=n_threads):
         mode = flush_denormals()
         for task in prange(tasks, schedule="static"):
             sum_rows(dout + task * SUM_ROWS * n, min(SUM_ROWS, m - task * SUM_ROWS), n, sums + task * n)
         restore_mode(mode)
-    sum_rows(sums, tasks, n, dbias)
+    sum_rows[double](sums, tasks, n, total)
+    for j in range(n):
+        dbias[j] = <real> total[j]
     free_scratch(scratch)
     return 0
-
-
-cdef void sum_rows(const real* x, ptrdiff_t m, ptrdiff_t n, real* total) noexcept nogil:
-    cdef ptrdiff_t i, j
-    memset(total, 0, n * sizeof(real))
-    for i in range(m):
-        for j in range(n):
-            total[j] += x[i * n + j]
