@@ -119,6 +119,24 @@ class SoftmaxWithLoss:
         return dx / len(dx)
 
 
+def batch_normalization(x, gamma, beta, eps):
+    mean = x.mean(axis=0)
+    centred = x - mean
+    var = np.mean(centred ** 2, axis=0)
+    return gamma * (centred / np.sqrt(var + eps)) + beta, mean, var
+
+
+def batch_normalization_backward(dout, x, gamma, mean, var, eps):
+    std = np.sqrt(var + eps)
+    centred = x - mean
+    normal = centred / std
+    dbeta, dgamma = dout.sum(axis=0), np.sum(normal * dout, axis=0)
+    dnormal = gamma * dout
+    dvar = -0.5 * np.sum(dnormal * centred, axis=0) / std ** 3
+    dcentred = dnormal / std + 2 / len(x) * centred * dvar
+    return dcentred - dcentred.mean(axis=0), dgamma, dbeta
+
+
 class DeepConvNet:
     """The book's network with the parameters of another (a mapping W1..W8, b1..b8)."""
 
@@ -138,7 +156,7 @@ class DeepConvNet:
         return x
 
     def gradient(self, x, t):
-        self.last_layer.forward(self.predict(x, train_flg=True), t)
+        self.loss = self.last_layer.forward(self.predict(x, train_flg=True), t)
         dout = self.last_layer.backward()
         for layer in reversed(self.layers):
             dout = layer.backward(dout)

@@ -25,6 +25,7 @@ cdef enum:
     MC = 120       # rows of a per task at most: MC * KC values stay in L2; a multiple of every MR
     NC = 32        # lines of b per task
     ROW_PARTS = 16
+    GROUP = 8      # lines packed together: b is read in pieces of GROUP * 64 bytes
 
 cdef struct Matrices:
     ptrdiff_t m
@@ -76,77 +77,75 @@ cdef int multiply(const Matrices* s, const real* a, const real* b, const real* b
     cdef Scratch scratch = new_scratch(s.lines * s.lanes * depth * sizeof(real) + n_threads * own)
     cdef real* packed = <real*> scratch.memory
     cdef char* private = scratch.memory + s.lines * s.lanes * depth * sizeof(real)
-    cdef ptrdiff_t first, line, task, row
+    cdef ptrdiff_t groups = parts(s.lines, GROUP), block = 0, blocks = max(1, parts(s.k, KC)), group, task
     cdef float_mode mode = 0
     with nogil, parallel(num_threads=n_threads):
         mode = flush_denormals()
-        for row in prange(s.m, schedule="static"):
-            if bias == NULL:
-                memset(out + row * s.n, 0, s.n * sizeof(real))
-            else:
-                memcpy(out + row * s.n, bias, s.n * sizeof(real))
-        restore_mode(mode)
-    for first in range(0, s.k, KC):
-        depth = min(KC, s.k - first)
-        with nogil, parallel(num_threads=n_threads):
-            mode = flush_denormals()
-            for line in prange(s.lines, schedule="static"):
-                pack_line(s, b, first, depth, line, packed + line * s.lanes * depth)
+        for block in range(blocks):
+            for group in prange(groups, schedule="static"):
+                pack_group(s, b, block * KC, group * GROUP, packed)
             for task in prange(row_tasks * line_tasks, schedule="dynamic"):
-                multiply_block(s, a + first * s.a_column, depth, packed, task // line_tasks * rows,
+                multiply_block(s, a, bias, block * KC, packed, task // line_tasks * rows,
                                min(s.m, (task // line_tasks + 1) * rows), task % line_tasks * NC,
                                min(s.lines, (task % line_tasks + 1) * NC), out, <real*> (private + threadid() * own))
-            restore_mode(mode)
+        restore_mode(mode)
     free_scratch(scratch)
     return 0
 
 
-cdef void pack_line(const Matrices* s, const real* b, ptrdiff_t first, ptrdiff_t depth, ptrdiff_t line,
-                    real* packed) noexcept nogil:
-    """Write packed [depth][lane]: rows [first, first + depth) of one line of b's columns, zeros behind the last."""
-    cdef ptrdiff_t k, j, column = line * s.lanes, used = min(s.lanes, s.n - column)
-    b += first * s.b_row + column * s.b_column
+cdef void pack_group(const Matrices* s, const real* b, ptrdiff_t first, ptrdiff_t line, real* packed) noexcept nogil:
+    """Write packed [line][depth][lane]: rows [first, first + KC) of GROUP lines of b's columns, zeros behind the last."""
+    cdef ptrdiff_t depth = min(KC, s.k - first), last = min(line + GROUP, s.lines), k, l, j, used
+    cdef const real* source
+    cdef real* target
     for k in range(depth):
-        if s.b_column == 1:
-            for j in range(used):
-                packed[j] = b[j]
-        else:
-            for j in range(used):
-                packed[j] = b[j * s.b_column]
-        for j in range(used, s.lanes):
-            packed[j] = 0
-        packed += s.lanes
-        b += s.b_row
+        for l in range(line, last):
+            source = b + (first + k) * s.b_row + l * s.lanes * s.b_column
+            target = packed + (l * depth + k) * s.lanes
+            used = min(s.lanes, s.n - l * s.lanes)
+            if s.b_column == 1 and used == s.lanes:
+                memcpy(target, source, LINE_BYTES)
+            else:
+                for j in range(used):
+                    target[j] = source[j * s.b_column]
+                for j in range(used, s.lanes):
+                    target[j] = 0
 
 
-cdef void multiply_block(const Matrices* s, const real* a, ptrdiff_t depth, const real* packed, ptrdiff_t row,
-                         ptrdiff_t last_row, ptrdiff_t first_line, ptrdiff_t last_line, real* out,
+cdef void multiply_block(const Matrices* s, const real* a, const real* bias, ptrdiff_t first, const real* packed,
+                         ptrdiff_t row, ptrdiff_t last_row, ptrdiff_t first_line, ptrdiff_t last_line, real* out,
                          real* buffer) noexcept nogil:
-    """Add the rows [row, last_row) of a times the packed lines [first_line, last_line) to out."""
+    """Add columns [first, first + KC) of some rows of a times some packed lines to out; the first block starts at bias."""
     cdef const real* x[MAX_MR]
+    cdef const real* init[MAX_MR]
     cdef real* y[MAX_MR]
-    cdef real spare[MAX_MR * 16]
-    cdef ptrdiff_t none = 0, line, i, r, used, x_row = s.a_row
-    cdef const real* top = a + row * s.a_row
+    cdef real part[MAX_MR * 16]
+    cdef real start[16]
+    cdef ptrdiff_t none = 0, depth = min(KC, s.k - first), line, i, r, used, x_row = s.a_row
+    cdef const real* top = a + row * s.a_row + first * s.a_column
     cdef real* target
     if s.a_column != 1:
-        for i in range(last_row - row):
-            for r in range(depth):
+        for r in range(depth):
+            for i in range(last_row - row):
                 buffer[i * depth + r] = top[i * s.a_row + r * s.a_column]
         top, x_row = buffer, depth
+    memset(start, 0, sizeof(start))
     for line in range(first_line, last_line):
         used = min(s.lanes, s.n - line * s.lanes)
+        if bias != NULL:
+            memcpy(start, bias + line * s.lanes, used * sizeof(real))
         r = row
         while r < last_row:
             for i in range(MR):
                 target = out + (r + i) * s.n + line * s.lanes
                 x[i] = top + (min(r + i, last_row - 1) - row) * x_row
-                y[i] = target if used == s.lanes and r + i < last_row else spare + i * s.lanes
-                if y[i] != target:
-                    memset(y[i], 0, s.lanes * sizeof(real))
+                y[i] = target if used == s.lanes and r + i < last_row else part + i * s.lanes
+                init[i] = y[i] if first else start
+                if first and y[i] != target:
+                    memset(y[i], 0, LINE_BYTES)
                     if r + i < last_row:
                         memcpy(y[i], target, used * sizeof(real))
-            tile(x, &none, 1, depth, 1, packed + line * s.lanes * depth, <const real* const*> y, y)
+            tile(x, &none, 1, depth, 1, packed + line * s.lanes * depth, init, y)
             if used < s.lanes:
                 for i in range(min(MR, last_row - r)):
                     memcpy(out + (r + i) * s.n + line * s.lanes, y[i], used * sizeof(real))

@@ -21,7 +21,7 @@ static inline __attribute__((always_inline)) TYPED(line) TYPED(fma)(TYPED(line) 
 
 /* y[i][0..NR) = init[i][0..NR) + sum over r < runs, k < length of x[i][offset[r] + k*step] * w[(r*length + k)*NR + 0..NR)
  * for i < MR. init may be y. Each row's sum is taken in the same order wherever the row stands in the tile. */
-static void TYPED(tile)(const REAL *const *x, const ptrdiff_t *offset, ptrdiff_t runs, ptrdiff_t length, ptrdiff_t step,
+static __attribute__((unused)) void TYPED(tile)(const REAL *const *x, const ptrdiff_t *offset, ptrdiff_t runs, ptrdiff_t length, ptrdiff_t step,
                         const REAL *w, const REAL *const *init, REAL *const *y) {
 #define DECLARE(i) TYPED(line) a##i = TYPED(load)(init[i]);
     EACH_ROW(DECLARE)
