@@ -1,0 +1,88 @@
+"""Check the implementations of a workload against the reference, then time the right ones in turns."""
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fastconv.timing import interleave
+
+from .workload import Runner, Workload
+
+ORACLE = "reference"
+SEED = 20240101
+
+
+@dataclass
+class Measured:
+    """What came of one workload: seconds per call by implementation, and why others have none."""
+
+    workload: Workload
+    n_threads: int
+    times: dict[str, list[float]] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+    traffic: float = 0
+
+    def median(self, name: str) -> float:
+        return statistics.median(self.times[name])
+
+
+class Mismatch(AssertionError):
+    """A result differs from the reference's."""
+
+
+def measure(workload: Workload, n_threads: int, seconds: float = 0.25, least: int = 5,
+            timed: bool = True, oracle: str = ORACLE) -> Measured:
+    """Check and time every implementation of the workload.
+
+    A wrong result, or an exception, is an entry in `errors` and gets no time. The `oracle` comes first: without it
+    there is nothing to compare with.
+    """
+    done = Measured(workload, n_threads)
+    inputs = workload.make(np.random.default_rng(SEED))
+    done.traffic = workload.bytes(inputs)
+    ready: dict[str, Runner] = {}
+    known: dict[str, float] = {}
+    expected: list[np.ndarray] | None = None
+    for name in sorted(workload.makers, key=lambda name: name != oracle):
+        try:
+            runner = workload.makers[name](inputs, n_threads)
+            with runner.context():
+                np.random.seed(SEED % 2**32)  # where the layers draw dropout masks from
+                start = time.perf_counter()
+                results = [np.array(result) for result in runner.results()]
+                known[name] = time.perf_counter() - start
+            if expected is None:
+                expected = results
+            compare(results, expected, workload.tolerance)
+        except Exception as error:  # a failed row, whatever the reason; the others go on
+            done.errors[name] = f"{type(error).__name__}: {error}"
+            if name == oracle:
+                break
+        else:
+            ready[name] = runner
+    if oracle in done.errors:
+        for name in workload.makers:
+            done.errors.setdefault(name, f"the {oracle} failed: {done.errors[oracle]}")
+    elif timed:
+        done.times = interleave({name: ready[name].timed() for name in workload.makers if name in ready},
+                                seconds, least, known)
+    return done
+
+
+def compare(actual: Sequence[np.ndarray], expected: Sequence[np.ndarray], tolerance: float) -> None:
+    """Raise Mismatch unless each array is within `tolerance` of the largest value of what is expected."""
+    if len(actual) != len(expected):
+        raise Mismatch(f"{len(actual)} results, expected {len(expected)}")
+    for i, (a, e) in enumerate(zip(actual, expected, strict=True)):
+        if a.shape != e.shape:
+            raise Mismatch(f"result {i} has shape {a.shape}, expected {e.shape}")
+        scale = float(np.abs(e).max(initial=0))
+        error = float(np.abs(a.astype(np.float64) - e).max(initial=0))
+        flushed = float(np.finfo(np.float32).tiny)  # results below it may be zero
+        if not error <= tolerance * scale + flushed:  # nan fails
+            raise Mismatch(f"result {i} is off by {error:.2e} where the largest value is {scale:.2e}, "
+                           f"allowed {tolerance:.0e} of it")

@@ -1,0 +1,102 @@
+"""What needs a process of its own: the memory of a training step, the time of an import and of a first call.
+
+    python -m benchmarks.process memory native 100 2      # implementation, batch, threads
+    python -m benchmarks.process import fastconv
+    python -m benchmarks.process first native
+
+prints one JSON object; `run` starts it and returns that.
+"""
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+STEPS = 2
+
+
+def memory(implementation: str, batch: int, n_threads: int) -> dict[str, Any]:
+    """Train for a few steps; return the process's peak resident size before and after them, and the seconds of each."""
+    import numpy as np
+
+    from .measure import SEED
+    from .table import networks, workloads
+    makers = workloads()["training-step/batch-100"].makers
+    runner = makers[implementation](networks.images(batch, np.random.default_rng(SEED)), n_threads)
+    before, seconds = peak(), []
+    with runner.context():
+        for _ in range(STEPS):
+            start = time.perf_counter()
+            runner.run()
+            seconds.append(time.perf_counter() - start)
+    return {"peak_bytes": peak(), "bytes_before": before, "seconds": seconds}
+
+
+def peak() -> int:
+    """Return the largest resident size so far, in bytes."""
+    import resource
+    size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return size if sys.platform == "darwin" else size * 1024
+
+
+def importing(module: str) -> dict[str, Any]:
+    """Return the seconds that one import takes."""
+    start = time.perf_counter()
+    importlib.import_module(module)
+    return {"seconds": [time.perf_counter() - start]}
+
+
+def first_call(backend: str) -> dict[str, Any]:
+    """Return the seconds of a process's first prediction of one image, and of its second."""
+    import numpy as np
+
+    import fastconv
+    fastconv.use(backend)
+    network, x, seconds = fastconv.DeepConvNet(seed=0), np.ones((1, 1, 28, 28), np.float32), []
+    for _ in range(2):
+        start = time.perf_counter()
+        network.predict(x)
+        seconds.append(time.perf_counter() - start)
+    return {"seconds": seconds[:1], "second_call": seconds[1]}
+
+
+def run(*arguments: object, n_threads: int) -> dict[str, Any]:
+    """Run this module as a process, its libraries pinned to so many threads.
+
+    Raises
+    ------
+    RuntimeError
+        If it fails; with its last words.
+    """
+    pinned = {name: str(n_threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
+                                                "FASTCONV_NUM_THREADS")}
+    root = Path(__file__).parents[1]
+    done = subprocess.run([sys.executable, "-m", "benchmarks.process", *map(str, arguments)], cwd=root, text=True,
+                          env=os.environ | pinned, capture_output=True)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(map(str, arguments))}: {(done.stderr.strip() or 'no message').splitlines()[-1]}")
+    return json.loads(done.stdout)
+
+
+def main(argv: list[str]) -> int:
+    match argv:
+        case ["memory", implementation, batch, n_threads]:
+            found = memory(implementation, int(batch), int(n_threads))
+        case ["import", module]:
+            found = importing(module)
+        case ["first", backend]:
+            found = first_call(backend)
+        case _:
+            print(__doc__, file=sys.stderr)
+            return 2
+    print(json.dumps(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""The report: README table, charts, HTML page."""

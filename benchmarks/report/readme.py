@@ -1,0 +1,47 @@
+"""The README's table, between its two markers."""
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..results import Results, ResultsError
+from .words import losing, machine, peer, percent, seconds, times
+
+BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
+
+
+def markdown(results: Results, charts: list[tuple[str, str]]) -> str:
+    """Return the text between the markers; `charts` are (path, description)."""
+    lines = [machine(results), "",
+             "Times are medians of interleaved runs; each result was compared with the reference before it was "
+             "timed. The ratios say how many times faster fastconv is than the book's NumPy (float64, explicit column "
+             "matrix), than fastconv's NumPy reference (float32), and than the best of PyTorch, ONNX Runtime and "
+             "OpenVINO.", "",
+             "| Workload | fastconv | GFLOP/s | of peak | × book | × NumPy float32 | × best peer |",
+             "|---|--:|--:|--:|--:|--:|--:|"]
+    for row in results.ours(headline=True):
+        gflops = f"{row['gflops']:.0f}" if "gflops" in row else ""
+        lines.append(f"| {row['workload']} | {seconds(row['median'])} | {gflops} | {percent(row.get('peak_share'))} "
+                     f"| {times(row.get('ratio_book'))} | {times(row.get('ratio_reference'))} | {peer(row)} |")
+    lines += ["", *(f"{sentence}\n" for sentence in losing(results))]
+    return "\n".join(lines + [f"![{description}]({path})" for path, description in charts])
+
+
+def write(path: Path, results: Results, images: dict[str, tuple[Path, str]]) -> None:
+    """Replace what stands between the markers in the README at `path`.
+
+    Raises
+    ------
+    ResultsError
+        If there is no such file, or not one of each marker in the right order.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ResultsError(f"cannot read {path}: {error.strerror}") from error
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+        raise ResultsError(f"{path} needs one line {BEGIN} and, below it, one line {END}: the table goes between")
+    charts = [(Path(os.path.relpath(image, path.parent)).as_posix(), description)
+              for image, description in images.values()]
+    before, after = text.split(BEGIN)[0], text.split(END)[1]
+    path.write_text(f"{before}{BEGIN}\n{markdown(results, charts)}\n{END}{after}", encoding="utf-8")

@@ -1,0 +1,56 @@
+"""What the README's table and the page say alike: numbers, the machine, the losses."""
+from __future__ import annotations
+
+from ..results import Results, Row, losses
+
+
+def seconds(value: float) -> str:
+    """Return a time with its unit and three digits."""
+    factor, unit = (1.0, "s") if value >= 1 else (1e3, "ms") if value >= 1e-3 else (1e6, "µs")
+    return f"{value * factor:.3g} {unit}" if value * factor < 999.5 else f"{value * factor:.0f} {unit}"
+
+
+def times(ratio: float | None) -> str:
+    """Return a ratio, three digits and no more."""
+    if ratio is None:
+        return ""
+    return f"{ratio:.0f}" if ratio >= 100 else f"{ratio:.1f}" if ratio >= 10 else f"{ratio:.2f}"
+
+
+def percent(share: float | None) -> str:
+    return "" if share is None else f"{share * 100:.0f} %"
+
+
+def peer(row: Row) -> str:
+    """Return the ratio to the best peer, with its name."""
+    return f"{times(row['ratio_peer'])} ({row['best_peer']})" if "ratio_peer" in row else ""
+
+
+def machine(results: Results) -> str:
+    """Return a sentence about what the run was made on."""
+    m = results.machine
+    blas = next((f"{pool['internal_api']} {pool['version']}" for pool in m["blas"] if pool["user_api"] == "blas"),
+                "no BLAS found")
+    caches = ", ".join(f"{name} {size}" for name, size in m["caches"].items() if "Instruction" not in name)
+    limit = results.limit(results.threads)
+    limits = (f" Measured limits: {limit['flops_per_second'] / 1e9:.0f} GFLOP/s of float32 multiply-adds, "
+              f"{limit['bytes_per_second'] / 1e9:.0f} GB/s copied." if limit else "")
+    versions = ", ".join(f"{name} {version}" for name, version in m["versions"].items()
+                         if version and name in ("numpy", "torch", "onnxruntime", "openvino"))
+    return (f"{results.date}, {m['cpu']} ({caches}), {results.threads} threads, kernels for "
+            f"{m['instruction_set'] or 'no compiled level'}; {versions}, {blas}.{limits}")
+
+
+def losing(results: Results) -> list[str]:
+    """Return sentences about where fastconv is slower, by name."""
+    found, ours = [], results.ours()
+    for ratio, whom in (("ratio_book", "the book's NumPy"), ("ratio_reference", "the float32 reference"),
+                        ("ratio_peer", "the best peer")):
+        rows, of = losses(results, ratio), sum(ratio in row for row in ours)
+        if of:
+            names = ", ".join(f"{row['workload']} ({times(row[ratio])})" for row in rows)
+            found.append(f"Slower than {whom} in {len(rows)} of {of} rows{': ' + names if names else ''}.")
+    if results.failed:
+        found.append("Failed, so without a time: "
+                     + "; ".join(f"{failure['row']}: {failure['reason']}" for failure in results.failed) + ".")
+    return found

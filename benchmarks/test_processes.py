@@ -1,0 +1,51 @@
+"""Memory of a training step against the batch size, import time, first call: each in a process of its own."""
+from __future__ import annotations
+
+import importlib.util
+import statistics
+
+import pytest
+
+from benchmarks import process
+from benchmarks.conftest import replayed
+from benchmarks.table import workloads
+from fastconv import dispatch
+
+BATCHES = (10, 100, 300)
+MODULES = [name for name in ("numpy", "fastconv", "torch", "onnxruntime", "openvino") if importlib.util.find_spec(name)]
+
+pytestmark = pytest.mark.benchmark(timer=replayed)
+
+
+@pytest.fixture(autouse=True)
+def unless_workloads_are_chosen(request):
+    if request.config.option.fastconv_workloads:
+        pytest.skip("--benchmark-workload names other rows")
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+@pytest.mark.parametrize("implementation", workloads()["training-step/batch-100"].makers)
+def test_memory(implementation, batch, n_threads, row, say):
+    found = process.run("memory", implementation, batch, n_threads, n_threads=n_threads)
+    say(f"memory/batch-{batch}-{implementation:<30}{found['peak_bytes'] / 1e6:10.0f} MB")
+    row(f"memory/batch-{batch}", found["seconds"], {
+        "section": "memory", "workload": f"memory/batch-{batch}", "implementation": implementation, "batch": batch,
+        "threads": n_threads, "peak_bytes": found["peak_bytes"], "bytes_before": found["bytes_before"]})
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_import(module, n_threads, row, say):
+    seconds = [process.run("import", module, n_threads=n_threads)["seconds"][0] for _ in range(3)]
+    say(f"import {module:<41}{statistics.median(seconds) * 1e3:10.0f} ms")
+    row("start-up/import", seconds, {"section": "start-up", "workload": "start-up/import", "implementation": module,
+                                     "threads": n_threads})
+
+
+@pytest.mark.parametrize("backend", dispatch.backends())
+def test_first_call(backend, n_threads, row, say):
+    found = [process.run("first", backend, n_threads=n_threads) for _ in range(3)]
+    seconds = [one["seconds"][0] for one in found]
+    second = statistics.median(one["second_call"] for one in found)
+    say(f"first call, {backend:<36}{statistics.median(seconds) * 1e3:10.1f} ms, then {second * 1e3:.1f} ms")
+    row("start-up/first-call", seconds, {"section": "start-up", "workload": "start-up/first-call",
+                                         "implementation": backend, "threads": n_threads, "second_call": second})
