@@ -20,7 +20,7 @@ MODULES = ("convolution", "im2col", "pooling", "gemm", "elementwise", "dropout",
 
 # An OpenMP thread that waits spins for milliseconds by default, and holds up the very thread it waits for where the two
 # share a CPU (measured: 16 ms a loop instead of 1). The runtimes read these once, when they are loaded.
-WAITING = {"GOMP_SPINCOUNT": "300", "KMP_BLOCKTIME": "0"}
+WAITING = {"GOMP_SPINCOUNT": "3000", "KMP_BLOCKTIME": "0"}
 
 cpu = importlib.import_module(f"{__name__}.baseline.cpu")
 

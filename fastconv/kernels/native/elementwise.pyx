@@ -1,19 +1,16 @@
 """Activation functions, element by element, in chunks that each belong to one thread. The NumPy twin is
 ../reference/elementwise.py."""
 from cython.parallel cimport parallel, prange
-from libc.math cimport exp
 from libc.stddef cimport ptrdiff_t
 
 cimport numpy as cnp
 
 from .common cimport SERIAL_SIZE, float_mode, flush_denormals, is_float, parts, real, restore_mode
+from .exponential cimport exponential
 
 cnp.import_array()
 
 __all__ = ["relu_forward", "relu_backward", "sigmoid_forward", "sigmoid_backward"]
-
-cdef extern from "<math.h>" nogil:
-    float expf(float)
 
 cdef enum:
     CHUNK = 1 << 14     # elements per task
@@ -78,7 +75,7 @@ cdef void relu_gradient(const real* dout, const real* out, ptrdiff_t size, real*
 cdef void sigmoid(const real* x, const real* unused, ptrdiff_t size, real* out) noexcept nogil:
     cdef ptrdiff_t i
     for i in range(size):
-        out[i] = 1 / (1 + (expf(-x[i]) if real is float else exp(-x[i])))
+        out[i] = 1 / (1 + exponential(-x[i]))
 
 
 cdef void sigmoid_gradient(const real* dout, const real* out, ptrdiff_t size, real* dx) noexcept nogil:

@@ -1,19 +1,23 @@
 """Softmax and cross-entropy over the rows of a matrix. The NumPy twin is ../reference/loss.py."""
 from cython.parallel cimport parallel, prange
-from libc.math cimport exp, log
+from libc.math cimport INFINITY, log
 from libc.stddef cimport ptrdiff_t
 
 cimport numpy as cnp
 
-from .common cimport SERIAL_SIZE, float_mode, flush_denormals, is_float, real, restore_mode
+from .common cimport LINE_BYTES, SERIAL_SIZE, float_mode, flush_denormals, is_float, real, restore_mode
+from .exponential cimport exponential
+from .max_line cimport larger
 
 cnp.import_array()
 
 __all__ = ["softmax_forward", "softmax_loss_forward", "softmax_loss_backward"]
 
 cdef extern from "<math.h>" nogil:
-    float expf(float)
     float logf(float)
+
+cdef enum:
+    LANES = 16                  # values per line at most
 
 cdef double EPSILON = 1e-7      # the book's guard against log(0)
 
@@ -60,16 +64,35 @@ cdef void softmax(const real* x, ptrdiff_t n, ptrdiff_t k, real* out, int n_thre
 
 
 cdef void softmax_row(const real* x, ptrdiff_t k, real* out) noexcept nogil:
-    cdef ptrdiff_t j
-    cdef real largest = x[0] if k else 0, total = 0
+    """Maximum and sum go through LANES partial results: the compiler may not reorder a sum, but we may."""
+    cdef real best[LANES]
+    cdef real sums[LANES]
+    cdef real largest = -INFINITY, total = 0
+    cdef ptrdiff_t j, i, lanes = LINE_BYTES // sizeof(real), whole = k // lanes
+    for i in range(lanes):
+        best[i], sums[i] = largest, 0
+    for j in range(whole):
+        larger(x + j * lanes, best)
+    for i in range(lanes):
+        largest = maximum(best[i], largest)
+    for j in range(whole * lanes, k):
+        largest = maximum(x[j], largest)
     for j in range(k):
-        if x[j] > largest or x[j] != x[j]:      # a nan makes the row nan, as in NumPy
-            largest = x[j]
-    for j in range(k):
-        out[j] = expf(x[j] - largest) if real is float else exp(x[j] - largest)
+        out[j] = exponential(x[j] - largest)
+    for j in range(whole):
+        for i in range(LINE_BYTES // sizeof(real)):
+            sums[i] += out[j * lanes + i]
+    for i in range(lanes):
+        total += sums[i]
+    for j in range(whole * lanes, k):
         total += out[j]
     for j in range(k):
         out[j] /= total
+
+
+cdef inline real maximum(real a, real b) noexcept nogil:
+    """max(a, b); nan wins, and makes the row nan, as in NumPy."""
+    return a if a > b or a != a else b
 
 
 cdef void cross_entropy(const real* y, const cnp.npy_int64* t, ptrdiff_t n, ptrdiff_t k, real* loss) noexcept nogil:

@@ -7,16 +7,11 @@ from libc.string cimport memcpy, memset
 cimport numpy as cnp
 
 from .common cimport LINE_BYTES, SERIAL_SIZE, float_mode, flush_denormals, is_float, parts, real, restore_mode
+from .max_line cimport larger, take
 
 cnp.import_array()
 
 __all__ = ["max_pooling_forward", "max_pooling_backward", "average_pooling_forward", "average_pooling_backward"]
-
-cdef extern from "max_line.h" nogil:
-    void larger_float(const float* x, float* best)
-    void larger_double(const double* x, double* best)
-    void take_float(const float* x, const float* best, float* left, float* dx)
-    void take_double(const double* x, const double* best, double* left, double* dx)
 
 cdef enum:
     CHANNELS = 64       # per task of a backward pass
@@ -143,13 +138,6 @@ cdef inline void copy(real* to, const real* source, ptrdiff_t used) noexcept nog
         memcpy(to, source, used * sizeof(real))
 
 
-cdef inline void larger(const real* x, real* best) noexcept nogil:
-    if real is float:
-        larger_float(x, best)
-    else:
-        larger_double(x, best)
-
-
 cdef void average_row(const Pool* s, const real* image, ptrdiff_t oh, real* out) noexcept nogil:
     cdef ptrdiff_t ow, h, w, c
     cdef const real* x
@@ -226,13 +214,6 @@ cdef void max_gradient(const Pool* s, const real* dout, const real* x, const rea
                             copy(dx + at, some[1], used)
             dout += s.c
             out += s.c
-
-
-cdef inline void take(const real* x, const real* best, real* left, real* dx) noexcept nogil:
-    if real is float:
-        take_float(x, best, left, dx)
-    else:
-        take_double(x, best, left, dx)
 
 
 cdef void average_gradient(const Pool* s, const real* dout, real* dx, ptrdiff_t channels) noexcept nogil:
