@@ -8,11 +8,12 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-TURN = 0.002     # seconds that one measurement lasts at least: shorter calls are repeated
-SETTLE = 0.05    # a call shorter than this runs once unmeasured before each turn: caches and thread pools settle
+TURN = 0.005     # seconds that one measurement lasts at least: shorter calls are repeated
+SETTLE = 0.05    # a call shorter than this gets a pause, and one unmeasured run, before each turn:
+QUIET = 0.025    # seconds after which the idle threads of the library before it have stopped spinning
 PATIENCE = 1.0   # seconds: a call whose rounds would last longer gets fewer than `least` of them
 SLOW = 0.1       # a call that takes longer needs no warm-up of its own
-MOST = 100       # rounds
+MOST = 15        # rounds
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ def _rounds(length: float, seconds: float, least: int) -> int:
 def _turn(timed: Timed, length: float) -> float:
     with timed.context():
         if length < SETTLE:
+            time.sleep(QUIET)
             timed.call()
         return _seconds(timed.call, max(1, round(TURN / length)))
 

@@ -13,6 +13,8 @@ from .kernels import Call, kernel_workload
 from .layouts import HAS_TORCH, TORCH, from_nchw, laid_out, pin_torch, to_book, to_torch
 from .shapes import CONVOLUTIONS, ConvolutionShape
 
+HEADLINES = ("deepconvnet-1", "deepconvnet-2", "deepconvnet-6")
+
 
 def rows() -> list[Workload]:
     """Return three rows per shape."""
@@ -27,7 +29,7 @@ def rows() -> list[Workload]:
             if HAS_TORCH:
                 others |= {layout: partial(of_torch, layout, shape) for layout in TORCH}
             found.append(kernel_workload(op, shape.name, "convolution", partial(make, shape), flops=_flops(shape),
-                                         others=others, headline=shape.name.startswith("deepconvnet")))
+                                         others=others, headline=shape.name in HEADLINES))
     return found
 
 

@@ -52,7 +52,7 @@ def rows() -> list[Workload]:
             positions = size[1] * size[2] if kind == "Convolution" else 1
             flops = 6.0 * N * positions * float(np.prod(parameters[0]))
         found.append(Workload(f"layer/{name}", "layer", flops, lambda inputs: 0.0, partial(_make, size, parameters),
-                              makers, headline=True))
+                              makers, headline=name.startswith("Convolution")))
     return found
 
 

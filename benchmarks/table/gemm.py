@@ -12,6 +12,8 @@ from .shapes import GEMMS
 
 Size = tuple[int, int, int]
 
+HEADLINES = ("square-1024", "deepconvnet-affine", "tiny")
+
 
 def rows() -> list[Workload]:
     """Return two rows per size; each product is also taken with `a` transposed in memory, as for weight gradients."""
@@ -21,7 +23,7 @@ def rows() -> list[Workload]:
         others: dict[str, Maker] = {"book": _book} | ({"torch": _torch} if HAS_TORCH else {})
         for suffix, transposed in (("", False), ("-transposed", True)):
             found.append(kernel_workload("gemm", name + suffix, "gemm", partial(_product, size, transposed),
-                                         flops=2.0 * M * K * N, others=others, headline=not transposed))
+                                         flops=2.0 * M * K * N, others=others, headline=name + suffix in HEADLINES))
     found.append(kernel_workload("bias_backward", "20000x64", "gemm", _sums, others={"book": _book_sums}))
     return found
 

@@ -26,7 +26,7 @@ OPTIMIZERS: dict[str, tuple[tuple[float, ...], Any, tuple[str, ...]]] = {
 def rows() -> list[Workload]:
     """Return one row per optimizer."""
     return [kernel_workload(op, "1M", "optimizer", partial(_step, op), others={"book": _book_maker(op)},
-                            headline=op in ("sgd_update", "adam_update")) for op in OPTIMIZERS]
+                            headline=op == "adam_update") for op in OPTIMIZERS]
 
 
 def _step(op: str, rng: np.random.Generator) -> Call:

@@ -26,7 +26,7 @@ def rows() -> list[Workload]:
         ("sigmoid_backward", 2, lambda dout, out: [dout * (1 - out) * out]),
     )
     found = [kernel_workload(op, "maps", "elementwise", lambda rng, n=n: _normal(rng, MAPS, n), others=_book(formula),
-                             headline=op.startswith("relu")) for op, n, formula in activations]
+                             headline=op == "relu_forward") for op, n, formula in activations]
     return found + [
         kernel_workload("dropout_forward", "maps", "elementwise", _dropout, others=_book(_book_dropout)),
         kernel_workload("dropout_backward", "maps", "elementwise", _dropout_backward,
@@ -43,7 +43,7 @@ def rows() -> list[Workload]:
                         others=_book(lambda x, gamma, beta, mean, var, eps:
                                      [gamma * ((x - mean) / np.sqrt(var + eps)) + beta])),
         kernel_workload("batch_normalization_backward", "20000x64", "batch normalization", _normalize_backward,
-                        others=_book(book.batch_normalization_backward), headline=True),
+                        others=_book(book.batch_normalization_backward)),
     ]
 
 

@@ -26,8 +26,8 @@ def test_times_are_right_and_short_calls_are_repeated():
     runs = []
     times = interleave({"sleep": Timed(lambda: time.sleep(0.01)), "short": Timed(lambda: runs.append(1))},
                        seconds=0.02, least=3)
-    assert 0.01 <= min(times["sleep"]) < 0.05
-    assert max(times["short"]) < 0.001 and len(runs) > 1000
+    assert min(times["sleep"]) >= 0.01
+    assert max(times["short"]) < min(times["sleep"]) and len(runs) > 1000
 
 
 def test_a_slow_call_gets_few_rounds_between_those_of_a_fast_one(monkeypatch):

@@ -26,8 +26,8 @@ cdef extern from "float_mode.h" nogil:
 
 cdef enum:
     MAX_MR = 8             # no instruction set has a higher tile (MR in tile.h)
-    SERIAL_WORK = 1 << 20  # multiply-adds below which waking a second thread costs more than it saves
-    SERIAL_SIZE = 1 << 15  # the same for elementwise work, in elements
+    SERIAL_WORK = 1 << 22  # multiply-adds below which waking a second thread costs more than it saves
+    SERIAL_SIZE = 1 << 17  # the same for elementwise work, in elements
     SUM_ROWS = 256         # rows per partial sum: column sums are taken part by part, then over the parts in order
 
 

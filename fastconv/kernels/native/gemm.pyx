@@ -1,11 +1,12 @@
 """Matrix product on the register tile, blocked and packed after Goto, van de Geijn, "Anatomy of High-Performance
 Matrix Multiplication" (ACM TOMS 34, 2008). The NumPy twin is ../reference/gemm.py.
 
-    for each KC columns of a, KC rows of b:
-        pack b into lines [line][KC][lane]                       (shared)
+    for each panel of b:
+        pack it into blocks [block][line][KC][lane]              (shared)
         for each MC rows of a, NC lines of b:                    (one task: it owns its part of out)
-            rows of a lie one after another (packed where a is transposed)
-            tile: MR rows times one line
+            for each block of the panel:
+                rows of a lie one after another (packed where a is transposed)
+                tile: MR rows times one line
 """
 from cython.parallel cimport parallel, prange, threadid
 from libc.stddef cimport ptrdiff_t
@@ -24,6 +25,7 @@ cdef enum:
     KC = 256       # a packed line of b, KC * 64 bytes, stays in L1
     MC = 120       # rows of a per task at most: MC * KC values stay in L2; a multiple of every MR
     NC = 32        # lines of b per task
+    PANEL_BYTES = 1 << 22
     ROW_PARTS = 16
     GROUP = 8      # lines packed together: b is read in pieces of GROUP * 64 bytes
 
@@ -70,24 +72,28 @@ def bias_backward(cnp.ndarray dout, cnp.ndarray dbias, int n_threads):
 cdef int multiply(const Matrices* s, const real* a, const real* b, const real* bias, real* out,
                   int n_threads) except -1:
     cdef ptrdiff_t rows = min(MC, max(MR, parts(parts(s.m, ROW_PARTS), MR) * MR))
-    cdef ptrdiff_t row_tasks = parts(s.m, rows), line_tasks = parts(s.lines, NC), depth = min(s.k, KC)
+    cdef ptrdiff_t row_tasks = parts(s.m, rows), line_tasks = parts(s.lines, NC), groups = parts(s.lines, GROUP)
+    cdef ptrdiff_t block_size = s.lines * s.lanes * KC, blocks = max(1, parts(s.k, KC))
+    cdef ptrdiff_t panel = min(blocks, max(1, PANEL_BYTES // max(1, block_size * <ptrdiff_t> sizeof(real))))
     if s.m * s.lines * s.lanes * max(s.k, 1) < SERIAL_WORK:
         n_threads = 1
-    cdef ptrdiff_t own = up_to(rows * depth * sizeof(real), LINE_BYTES) if s.a_column != 1 else 0
-    cdef Scratch scratch = new_scratch(s.lines * s.lanes * depth * sizeof(real) + n_threads * own)
+    cdef ptrdiff_t own = up_to(rows * min(s.k, KC) * sizeof(real), LINE_BYTES) if s.a_column != 1 else 0
+    cdef Scratch scratch = new_scratch(panel * block_size * sizeof(real) + n_threads * own)
     cdef real* packed = <real*> scratch.memory
-    cdef char* private = scratch.memory + s.lines * s.lanes * depth * sizeof(real)
-    cdef ptrdiff_t groups = parts(s.lines, GROUP), block = 0, blocks = max(1, parts(s.k, KC)), group, task
+    cdef char* private = scratch.memory + panel * block_size * sizeof(real)
+    cdef ptrdiff_t first = 0, last = 0, piece, task
     cdef float_mode mode = 0
     with nogil, parallel(num_threads=n_threads):
         mode = flush_denormals()
-        for block in range(blocks):
-            for group in prange(groups, schedule="static"):
-                pack_group(s, b, block * KC, group * GROUP, packed)
+        for first in range(parts(blocks, panel)):
+            last = min((first + 1) * panel, blocks)
+            for piece in prange((last - first * panel) * groups, schedule="static"):
+                pack_group(s, b, (first * panel + piece // groups) * KC, piece % groups * GROUP,
+                           packed + piece // groups * block_size)
             for task in prange(row_tasks * line_tasks, schedule="dynamic"):
-                multiply_block(s, a, bias, block * KC, packed, task // line_tasks * rows,
-                               min(s.m, (task // line_tasks + 1) * rows), task % line_tasks * NC,
-                               min(s.lines, (task % line_tasks + 1) * NC), out, <real*> (private + threadid() * own))
+                multiply_blocks(s, a, bias, first * panel, last, packed, block_size, task // line_tasks * rows,
+                                min(s.m, (task // line_tasks + 1) * rows), task % line_tasks * NC,
+                                min(s.lines, (task % line_tasks + 1) * NC), out, <real*> (private + threadid() * own))
         restore_mode(mode)
     free_scratch(scratch)
     return 0
@@ -110,6 +116,16 @@ cdef void pack_group(const Matrices* s, const real* b, ptrdiff_t first, ptrdiff_
                     target[j] = source[j * s.b_column]
                 for j in range(used, s.lanes):
                     target[j] = 0
+
+
+cdef void multiply_blocks(const Matrices* s, const real* a, const real* bias, ptrdiff_t first, ptrdiff_t last,
+                          const real* packed, ptrdiff_t block_size, ptrdiff_t row, ptrdiff_t last_row,
+                          ptrdiff_t first_line, ptrdiff_t last_line, real* out, real* buffer) noexcept nogil:
+    """Add the products of the blocks [first, last) of a panel."""
+    cdef ptrdiff_t block
+    for block in range(first, last):
+        multiply_block(s, a, bias, block * KC, packed + (block - first) * block_size, row, last_row, first_line, last_line,
+                       out, buffer)
 
 
 cdef void multiply_block(const Matrices* s, const real* a, const real* bias, ptrdiff_t first, const real* packed,
