@@ -10,10 +10,10 @@ from typing import Any
 
 TURN = 0.005     # seconds that one measurement lasts at least: shorter calls are repeated
 SETTLE = 0.05    # a call shorter than this gets a pause, and one unmeasured run, before each turn:
-QUIET = 0.025    # seconds after which the idle threads of the library before it have stopped spinning
+QUIET = 0.05     # seconds until the idle threads of the library before it stop spinning (OpenBLAS: 2^26 cycles)
 PATIENCE = 1.0   # seconds: a call whose rounds would last longer gets fewer than `least` of them
 SLOW = 0.1       # a call that takes longer needs no warm-up of its own
-MOST = 15        # rounds
+MOST = 9         # rounds
 
 
 @dataclass(frozen=True)
