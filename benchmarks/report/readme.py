@@ -16,7 +16,8 @@ def markdown(results: Results, charts: list[tuple[str, str]]) -> str:
              "Times are medians of interleaved runs; each result was compared with the reference before it was "
              "timed. The ratios say how many times faster fastconv is than the book's NumPy (float64, explicit column "
              "matrix), than fastconv's NumPy reference (float32), and than the best of PyTorch, ONNX Runtime and "
-             "OpenVINO.", "",
+             "OpenVINO. GFLOP/s count the textbook's operations; Winograd's convolution does fewer, so a row may pass "
+             "100 % of the peak.", "",
              "| Workload | fastconv | GFLOP/s | of peak | × book | × NumPy float32 | × best peer |",
              "|---|--:|--:|--:|--:|--:|--:|"]
     for row in results.ours(headline=True):

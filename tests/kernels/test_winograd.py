@@ -91,3 +91,15 @@ def test_nan_and_inf_reach_only_the_outputs_that_see_them(value, direct):
     seen = np.zeros((8, 8), bool)
     seen[2:5, 3:6] = True
     assert np.isfinite(fast[[0, 2]]).all() and np.isfinite(fast[1][~seen]).all()
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_nan_and_inf_reach_only_the_weights_that_see_them(value, direct):
+    case = CASES[0]
+    x, weight, dout = (sample(*s).astype(np.float32) for s in (case.x, case.weight, case.out))
+    x[1, 3, 4, 5] = value  # one channel: the weights of the others stay finite
+    slow = three_operations("native", case, x, weight, dout)[2]
+    convolution.set_winograd(True)
+    fast = three_operations("native", case, x, weight, dout)[2]
+    np.testing.assert_array_equal(fast, slow)
+    assert np.isfinite(np.delete(fast, 5, axis=1)).all() and not np.isfinite(fast[:, 5]).any()

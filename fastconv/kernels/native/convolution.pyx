@@ -2,7 +2,8 @@
 
 The method is that of the direct convolutions of Zhang, Franchetti, Low, "High Performance Zero-Memory Overhead Direct
 Convolutions" (ICML 2018), on channels-last memory: MR result pixels times a line of filters stay in registers while
-the products of one filter window are summed. The NumPy twin with the same names is ../reference/convolution.py.
+the products of one filter window are summed (direct.pxd). 3x3 filters at stride 1 in float32 take fewer products by
+Winograd's method (winograd.pxd). The NumPy twin with the same names is ../reference/convolution.py.
 """
 import os
 
