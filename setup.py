@@ -1,6 +1,6 @@
 """The compiled kernels: every .pyx in fastconv/kernels/native, once per instruction-set level.
 
-Everything else about the package is in pyproject.toml. No compiler, or no OpenMP, is not a failed installation: the
+Everything else about the package is in pyproject.toml. No compiler, or no threads, is not a failed installation: the
 build says what is missing and what the package will do instead.
 """
 import os
@@ -22,6 +22,7 @@ FLAGS = ["-O3", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden", 
 if os.environ.get("FASTCONV_SANITIZE"):
     FLAGS += [f"-fsanitize={os.environ['FASTCONV_SANITIZE']}", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer",
               "-g", "-O1"]
+THREADS = ["-pthread"]  # when compiling and linking
 LEVELS = {"baseline": []}
 if platform.machine().lower() in ("x86_64", "amd64"):
     LEVELS |= {
@@ -29,17 +30,16 @@ if platform.machine().lower() in ("x86_64", "amd64"):
         "x86_64_v3": ["-march=x86-64-v3"],
         "x86_64_v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
     }
-OPENMP = {
-    "darwin": (["-Xpreprocessor", "-fopenmp"], ["-lomp"]),
-}.get(sys.platform, (["-fopenmp"], ["-fopenmp"]))
+ONCE = {"cpu", "pool"}  # what every level shares, built in the baseline folder
 
-OPENMP_PROBE = """
-#include <omp.h>
+THREADS_PROBE = """
+#include <pthread.h>
+static void *raise_it(void *n) { return ++*(int *)n, n; }
 int main(void) {
-    int sum = 0;
-    #pragma omp parallel for reduction(+:sum)
-    for (int i = 0; i < 100; i++) sum += i;
-    return sum == 4950 && omp_get_max_threads() > 0 ? 0 : 1;
+    pthread_t thread;
+    int n = 0;
+    if (pthread_atfork(0, 0, 0) || pthread_create(&thread, 0, raise_it, &n) || pthread_join(thread, 0)) return 1;
+    return n == 1 ? 0 : 1;
 }
 """
 VECTOR_PROBE = """
@@ -61,16 +61,17 @@ class BuildKernels(build_ext):
                       "without its compiled kernels and will run on NumPy, many times slower. To get them: install a "
                       "compiler (Debian and Ubuntu: apt install gcc python3-dev) and install fastconv again.")
             return
-        openmp = OPENMP if self.works(OPENMP_PROBE, *OPENMP, run=True) else ([], [])
-        if not openmp[0]:
-            say("OpenMP does not work with this compiler: the kernels will run on one thread.")
+        threads = [THREADS, THREADS]
+        if not self.works(THREADS_PROBE, *threads, run=True):
+            threads = [["-DFASTCONV_SERIAL"], []]
+            say("POSIX threads do not work with this compiler: the kernels will run on one thread.")
         levels = [name for name, flags in LEVELS.items() if self.works(VECTOR_PROBE, flags)]
         for name in LEVELS.keys() - set(levels):
             say(f"this compiler cannot compile for {name}: that level is left out.")
         c_files = self.translate()
         self.extensions = [ext for ext in self.extensions if level_of(ext) in levels]
         for ext in self.extensions:
-            self.configure(ext, c_files[ext.sources[0]], *openmp)
+            self.configure(ext, c_files[ext.sources[0]], *threads)
         self.parallel = self.parallel or os.cpu_count()
         super().build_extensions()
 
@@ -83,7 +84,7 @@ class BuildKernels(build_ext):
             "initializedcheck": False, "binding": True, "embedsignature": False})
         return {str(source): module.sources[0] for source, module in zip(SOURCES, done, strict=True)}
 
-    def configure(self, ext, c_file, compile_openmp, link_openmp):
+    def configure(self, ext, c_file, compile_threads, link_threads):
         import numpy
         level = level_of(ext)
         own_copy = Path(self.build_temp, level, Path(c_file).name)  # one object file per level
@@ -93,8 +94,8 @@ class BuildKernels(build_ext):
         ext.depends = [str(header) for header in NATIVE.glob("*.h")]
         ext.include_dirs = [str(NATIVE), numpy.get_include()]
         ext.define_macros = [("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")]
-        ext.extra_compile_args = FLAGS + LEVELS[level] + compile_openmp
-        ext.extra_link_args = link_openmp + [flag for flag in FLAGS if flag.startswith("-fsanitize")]
+        ext.extra_compile_args = FLAGS + LEVELS[level] + compile_threads
+        ext.extra_link_args = link_threads + [flag for flag in FLAGS if flag.startswith("-fsanitize")]
 
     def copy_extensions_to_source(self):
         for level in {level_of(ext) for ext in self.extensions}:
@@ -128,6 +129,6 @@ def say(message):
 
 setup(
     ext_modules=[extension(level, source) for level in LEVELS for source in SOURCES
-                 if level == "baseline" or source.stem != "cpu"],
+                 if level == "baseline" or source.stem not in ONCE],
     cmdclass={"build_ext": BuildKernels},
 )

@@ -20,8 +20,10 @@ from .engine import Network
 from .functions import cross_entropy_error, mean_squared_error, sigmoid, softmax
 from .gradient import numerical_gradient
 from .layers import (
+    Add,
     Affine,
     BatchNormalization,
+    Concat,
     Convolution,
     Dropout,
     Pooling,
@@ -36,9 +38,9 @@ from .trainer import Trainer
 from .util import col2im, im2col
 
 __all__ = [
-    "SGD", "AdaGrad", "Adam", "Affine", "BatchNormalization", "Convolution", "DeepConvNet", "Dropout",
-    "Momentum", "Nesterov", "Network", "Pooling", "RMSprop", "Relu", "Sigmoid", "SoftmaxWithLoss", "Trainer",
-    "col2im", "cross_entropy_error", "get_num_threads", "im2col", "load_mnist", "mean_squared_error",
+    "SGD", "AdaGrad", "Adam", "Add", "Affine", "BatchNormalization", "Concat", "Convolution", "DeepConvNet",
+    "Dropout", "Momentum", "Nesterov", "Network", "Pooling", "RMSprop", "Relu", "Sigmoid", "SoftmaxWithLoss",
+    "Trainer", "col2im", "cross_entropy_error", "get_num_threads", "im2col", "load_mnist", "mean_squared_error",
     "numerical_gradient", "set_num_threads", "show_config", "sigmoid", "softmax", "use",
 ]
 

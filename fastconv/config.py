@@ -20,14 +20,14 @@ def package_version() -> str:
 
 
 def config() -> dict[str, Any]:
-    """Return backend, instruction set, OpenMP, threads and versions as a dictionary."""
+    """Return backend, instruction set, thread pool, threads and versions as a dictionary."""
     found: dict[str, Any] = {
         "fastconv": package_version(),
         "backend": dispatch.backend(),
         "backends": list(dispatch.backends()),
         "instruction_set": None,
         "instruction_sets": [],
-        "openmp": None,
+        "thread_pool": None,
         "compiler": None,
         "threads": get_num_threads(),
         "usable_cpus": usable_cpus(),
@@ -38,12 +38,12 @@ def config() -> dict[str, Any]:
     if "native" in found["backends"]:
         from .kernels import native
         found |= {"instruction_set": native.level, "instruction_sets": list(native.built_levels()),
-                  "openmp": native.cpu.openmp() or None, "compiler": native.cpu.compiler()}
+                  "thread_pool": native.pool.library(), "compiler": native.cpu.compiler()}
     return found
 
 
 def show_config() -> None:
-    """Print backend, instruction set, OpenMP, threads and versions."""
+    """Print backend, instruction set, thread pool, threads and versions."""
     for name, value in config().items():
         text = ", ".join(value) if isinstance(value, list) else value
         print(f"{name.replace('_', ' '):<17}{'none' if value in (None, []) else text}")

@@ -6,9 +6,6 @@ The first of these that is set decides:
 2. ``with threads(n)``, then ``set_num_threads(n)``,
 3. the environment: ``FASTCONV_NUM_THREADS``, then ``OMP_NUM_THREADS``,
 4. the CPUs this process may use: its affinity, capped by the container's (cgroup) CPU quota.
-
-A child made by ``fork`` from a process whose thread pool was running computes on one thread: GNU OpenMP's pool does
-not survive a fork, and waiting for it would hang the child.
 """
 from __future__ import annotations
 
@@ -22,14 +19,10 @@ from pathlib import Path
 
 _process_default: int | None = None
 _local: ContextVar[int | None] = ContextVar("fastconv_threads", default=None)
-_pool_is_live = False
-_lost_pool = False
 
 
 def get_num_threads() -> int:
     """Return the number of threads that kernels use when nothing else is asked for."""
-    if _lost_pool:
-        return 1
     return _local.get() or _process_default or _initial_default()
 
 
@@ -51,13 +44,7 @@ def threads(n: int) -> Iterator[None]:
 
 def resolve(n_threads: int | None) -> int:
     """Return the thread count for one kernel call; `n_threads` is the caller's own wish or None."""
-    global _pool_is_live
-    n = get_num_threads() if n_threads is None else _positive(n_threads, "n_threads")
-    if _lost_pool:
-        return 1
-    if n > 1:
-        _pool_is_live = True
-    return n
+    return get_num_threads() if n_threads is None else _positive(n_threads, "n_threads")
 
 
 def usable_cpus() -> int:
@@ -106,12 +93,3 @@ def _positive(n: int, where: str) -> int:
     if n < 1:
         raise ValueError(f"{where}: the number of threads must be at least 1, got {n}")
     return int(n)
-
-
-def _after_fork() -> None:
-    global _lost_pool
-    _lost_pool = _pool_is_live
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

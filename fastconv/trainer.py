@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .engine import Network
 from .interrupt import DeferredInterrupt
 from .optimizers import OPTIMIZERS
 from .progress import Lines, Reporter, reporter
@@ -144,23 +145,26 @@ class Trainer:
             self._trained, self._loss, self._seconds = 0, 0.0, 0.0
         batch = self._order[self._trained:self._trained + self.batch_size]
         if len(batch):  # none are left where the evaluation was interrupted
-            self._step(self.x_train[batch], self.t_train[batch])
+            self._step(batch)
         if self._trained == self.train_size and not self._interrupt.requested:
             self._finish_epoch()
 
-    def _step(self, x: np.ndarray, t: np.ndarray) -> None:
+    def _step(self, batch: np.ndarray) -> None:
         start = time.perf_counter()
-        grads = self.network.gradient(x, t)
+        if getattr(type(self.network), "gradient", None) is Network.gradient:
+            grads = self.network.gradient(self.x_train, self.t_train, batch)  # reads the samples where they are
+        else:
+            grads = self.network.gradient(self.x_train[batch], self.t_train[batch])
         loss = getattr(getattr(self.network, "last_layer", None), "loss", None)
         self.optimizer.update(self.network.params, grads)
-        loss = float(self.network.loss(x, t) if loss is None else loss)
+        loss = float(self.network.loss(self.x_train[batch], self.t_train[batch]) if loss is None else loss)
         self._seconds += time.perf_counter() - start
-        self._trained += len(x)
-        self._loss += loss * len(x)
+        self._trained += len(batch)
+        self._loss += loss * len(batch)
         self.images_per_second = self._trained / self._seconds
         self.train_loss_list.append(loss)
         self.current_iter += 1
-        self._report.step(len(x), loss)
+        self._report.step(len(batch), loss)
 
     def _finish_epoch(self) -> None:
         n = self.evaluate_sample_num_per_epoch

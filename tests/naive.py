@@ -255,3 +255,21 @@ def batch_normalization_backward(dout, x, gamma, mean, var, eps):
         for m in range(M):
             dx[m, d] = gamma[d] * dout[m, d] / std + dmean / M + dvar * 2 * centred[m] / M
     return dx, dgamma, dbeta
+
+
+def philox(counter, key):
+    """One block of Philox4x32-10 as in the paper: four words of a counter (four words) and a key (two)."""
+    x, k = list(counter), list(key)
+    for step in range(10):
+        if step:
+            k = [(k[0] + 0x9E3779B9) % 2**32, (k[1] + 0xBB67AE85) % 2**32]
+        first, second = 0xD2511F53 * x[0], 0xCD9E8D57 * x[2]
+        x = [second // 2**32 ^ x[1] ^ k[0], second % 2**32, first // 2**32 ^ x[3] ^ k[1], first % 2**32]
+    return x
+
+
+def dropout_words(key, first, count):
+    """The words that decide about elements first, first + 1, ... of an array in C order."""
+    halves = key % 2**32, key // 2**32
+    blocks = {b: philox((b % 2**32, b // 2**32, 0, 0), halves) for b in range(first // 4, (first + count + 3) // 4)}
+    return [blocks[i // 4][i % 4] for i in range(first, first + count)]

@@ -125,7 +125,7 @@ print(sorted(heavy))
 def test_show_config(capsys):
     config.show_config()
     text = capsys.readouterr().out
-    for word in ("backend", "native", "instruction set", "openmp", "threads", "numpy", "python"):
+    for word in ("backend", "native", "instruction set", "thread pool", "threads", "numpy", "python"):
         assert word in text
     found = json.loads(json.dumps(config.config()))
     assert found["backend"] in found["backends"]

@@ -5,12 +5,15 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
 
 from fastconv import threads as rule
 from fastconv.dispatch import kernels
+
+VARIABLES = ("FASTCONV_NUM_THREADS", "OMP_NUM_THREADS")
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +22,7 @@ def fresh_default(monkeypatch):
 
 
 def test_default_is_the_cpus_this_process_may_use(monkeypatch):
-    for name in ("FASTCONV_NUM_THREADS", "OMP_NUM_THREADS"):
+    for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     assert rule.get_num_threads() == rule.usable_cpus() >= 1
 
@@ -76,17 +79,21 @@ def test_cgroup_quota(tmp_path, files, quota):
     assert rule.cgroup_quota(tmp_path) == quota
 
 
-def test_quota_caps_the_cpus(monkeypatch):
-    monkeypatch.setattr(rule, "cgroup_quota", lambda: 0.5)
-    assert rule.usable_cpus() == 1
+def test_quota_caps_the_default(monkeypatch, tmp_path):
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "cpu.max").write_text("50000 100000\n")
+    monkeypatch.setattr(rule, "cgroup_quota", partial(rule.cgroup_quota, tmp_path))
+    assert rule.usable_cpus() == rule.get_num_threads() == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no CPU affinity")
-def test_affinity_caps_the_cpus():
+def test_affinity_caps_the_default():
     program = ("import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])\n"
-               "from fastconv.threads import usable_cpus; print(usable_cpus())")
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "1"
+               "from fastconv.threads import get_num_threads, usable_cpus; print(usable_cpus(), get_num_threads())")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True,
+                          env={name: value for name, value in os.environ.items() if name not in VARIABLES})
+    assert done.stdout.split() == ["1", "1"]
 
 
 def big_product():
@@ -97,9 +104,9 @@ def big_product():
 
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system has no fork")
-def test_child_of_a_fork_computes_on_one_thread():
+def test_child_of_a_fork_computes_on_as_many_threads():
     rule.set_num_threads(2)
     total, n = big_product()
     with multiprocessing.get_context("fork").Pool(1) as pool:
-        assert pool.apply_async(big_product).get(timeout=60) == (total, 1)
+        assert pool.apply_async(big_product).get(timeout=60) == (total, n)
     assert n == rule.get_num_threads() == 2

@@ -89,6 +89,8 @@ def _both_ways(layer: Any, x: np.ndarray) -> Callable[[], list[np.ndarray]]:
 
 def _layer(module: Any, kind: str, *arguments: Any) -> Any:
     layer = getattr(module, kind)(*arguments)
+    if kind == "Dropout":
+        layer.dropout_ratio = -1.0  # keeps everything: the book draws other numbers, the work is the same
     return WithLabels(layer) if kind == "SoftmaxWithLoss" else layer
 
 

@@ -61,7 +61,7 @@ class Graph:
 
     def forward(self, x: np.ndarray, train_flg: bool) -> np.ndarray:
         """Return the last node's output; others are dropped as soon as no later node reads them."""
-        self._check()
+        self.check()
         last_reader = {i: node for node, sources in enumerate(self.inputs) for i in sources}
         values = {INPUT: x}
         for node, (layer, sources) in enumerate(zip(self.layers, self.inputs, strict=True)):
@@ -96,7 +96,8 @@ class Graph:
                 if need:
                     douts[i] = douts[i] + dx if i in douts else dx
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raise where there are no layers, or some that were not added."""
         if not self.layers:
             raise ValueError("Network: there are no layers yet; add some with Network.add")
         if len(self.layers) != len(self.inputs):

@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,10 @@ from .. import params as files
 from ..labels import class_labels
 from ..layers import SoftmaxWithLoss
 from ..shapes import whole
+from .compile import NotCompiled
 from .graph import Graph, Sources, learned
 from .parameters import Parameters
+from .plan import Plan, Plans
 
 
 class Network:
@@ -23,7 +27,8 @@ class Network:
     Parameters
     ----------
     dtype : dtype, default float32
-        Floating dtype of the parameters; inputs of another floating dtype are converted to it.
+        Floating dtype of the parameters; inputs of another floating dtype are converted to it. Images of uint8, 0 to
+        255, are divided by 255, as ``load_mnist`` does.
 
     Attributes
     ----------
@@ -37,7 +42,7 @@ class Network:
     >>> network = Network()
     >>> stem = network.add(Convolution(W1, b1, pad=1))
     >>> network.add(Relu())
-    >>> network.add(Add(), inputs=(stem, "input"))    # a layer of your own: forward(a, b)
+    >>> network.add(Add(), inputs=(stem, "input"))    # or a layer of your own: forward(a, b)
     """
 
     def __init__(self, *, dtype: DTypeLike = np.float32) -> None:
@@ -46,6 +51,7 @@ class Network:
             raise TypeError(f"Network: dtype is {self.dtype}, expected a floating dtype")
         self.last_layer: Any = SoftmaxWithLoss()
         self._graph = Graph()
+        self._plans = Plans()
 
     @property
     def layers(self) -> list[Any]:
@@ -93,7 +99,7 @@ class Network:
         Parameters
         ----------
         x : array, (N, ...)
-            A batch of any size, also empty.
+            A batch of any size, also empty. uint8 counts as images from 0 to 255 and is divided by 255.
         train_flg : bool, default False
             Dropout and BatchNormalization behave as in training.
 
@@ -101,11 +107,13 @@ class Network:
         -------
         array, (N, K)
         """
-        return self._graph.forward(self._as_input(x), train_flg)
+        x = _samples(x)
+        with self._plan(x, training=bool(train_flg), loss=False, gradient=False) as plan:
+            return self._graph.forward(self._as_input(x), train_flg) if plan is None else plan.predict(x)
 
     def loss(self, x: ArrayLike, t: ArrayLike) -> float:
         """Return the mean loss of a batch, computed as in training (with dropout), as the book does."""
-        return self.last_layer.forward(self.predict(x, train_flg=True), t)
+        return self._loss(x, t, None, gradient=False)
 
     def accuracy(self, x: ArrayLike, t: ArrayLike, batch_size: int = 100) -> float:
         """Return the share of the samples whose highest score is at their label.
@@ -136,13 +144,22 @@ class Network:
             correct += int(np.count_nonzero(y.argmax(axis=1) == labels))
         return float(correct / len(x))
 
-    def gradient(self, x: ArrayLike, t: ArrayLike) -> dict[str, np.ndarray]:
+    def gradient(self, x: ArrayLike, t: ArrayLike, index: np.ndarray | None = None) -> dict[str, np.ndarray]:
         """Return the gradients of the batch's loss, by backpropagation, with the keys of `params`.
 
-        The loss itself is in `last_layer.loss` afterwards.
+        Parameters
+        ----------
+        x : array, (N, ...)
+        t : array, (N,) of int or (N, K) one-hot
+        index : array of int, (M,), optional
+            Which samples of x and t make the batch; they are read where they are, without a copy of them.
+
+        Returns
+        -------
+        dict of str to array
+            New arrays; the loss itself is in `last_layer.loss` afterwards.
         """
-        self.loss(x, t)
-        self._graph.backward(self.last_layer.backward(1))
+        self._loss(x, t, index, gradient=True)
         return self.params.gradients()
 
     def seed(self, rng: np.random.Generator | int) -> None:
@@ -180,6 +197,38 @@ class Network:
         path = self._find(Path(file_name))
         self.params.replace(files.load(path), f"{type(self).__name__}.load_params: {path}")
 
+    def _loss(self, x: ArrayLike, t: ArrayLike, index: np.ndarray | None, gradient: bool) -> float:
+        """Run forwards, and backwards if the gradient is wanted."""
+        x, t = np.asarray(x), np.asarray(t)
+        if index is not None:
+            index, t = _index(index, len(x)), t[index]
+            if not _is_read_in_place(x):
+                x, index = x[index], None
+        x = _samples(x)
+        loss = self.last_layer
+        with self._plan(x, training=True, loss=True, gradient=gradient) as plan:
+            if plan is not None:
+                N = len(x) if index is None else len(index)
+                labels, soft = class_labels("SoftmaxWithLoss.forward", t, N, plan.classes)
+                loss.take(*plan.loss(x, labels, soft, index, gradient), t, labels, soft)
+                return loss.loss
+        loss.forward(self._graph.forward(self._as_input(x if index is None else x[index]), True), t)
+        if gradient:
+            self._graph.backward(loss.backward(1))
+        return loss.loss
+
+    @contextmanager
+    def _plan(self, x: np.ndarray, **mode: bool) -> Iterator[Plan | None]:
+        """Lend the plan for samples like x; None where layer by layer is the only way."""
+        found = self._plans.take(self._graph, self.last_layer, self.dtype, x, **mode)
+        if isinstance(found, NotCompiled):
+            yield None
+            return
+        try:
+            yield found[1]
+        finally:
+            self._plans.give(*found)
+
     def _find(self, path: Path) -> Path:
         candidates = [path]
         module_file = getattr(sys.modules.get(type(self).__module__), "__file__", None)
@@ -191,6 +240,33 @@ class Network:
         raise FileNotFoundError(f"{type(self).__name__}.load_params: there is no {path} here "
                                 f"({' nor '.join(str(c.absolute()) for c in candidates)})")
 
-    def _as_input(self, x: ArrayLike) -> np.ndarray:
-        x = np.asarray(x)
+    def _as_input(self, x: np.ndarray) -> np.ndarray:
+        """Return samples as the layers take them: bytes 0..255 become 0..1, floats the network's dtype."""
+        if x.dtype == np.uint8:
+            return np.divide(x, 255, dtype=self.dtype)
         return x.astype(self.dtype) if x.dtype.kind == "f" and x.dtype != self.dtype else x
+
+
+def _is_read_in_place(x: np.ndarray) -> bool:
+    """Say whether a plan reads samples as they are."""
+    return x.dtype.char in "fdB" and x.dtype.isnative and x.flags.aligned
+
+
+def _samples(x: ArrayLike) -> np.ndarray:
+    """Return samples in a dtype that a plan reads; what is no number stays what it is."""
+    x = np.asarray(x)
+    if x.dtype.kind not in "biuf" or _is_read_in_place(x):
+        return x
+    return x.astype(np.float64 if x.dtype.kind == "f" and x.itemsize > 4 else np.float32)
+
+
+def _index(index: np.ndarray, n: int) -> np.ndarray:
+    """Return sample numbers, counted from the start, as a contiguous int64 array."""
+    index = np.ascontiguousarray(index)
+    if index.ndim != 1 or index.dtype.kind not in "iu":
+        raise TypeError(f"Network.gradient: index has shape {index.shape} and dtype {index.dtype}, "
+                        "expected (M,) of int")
+    if len(index) and not -n <= index.min() <= index.max() < n:
+        raise IndexError(f"Network.gradient: index goes from {index.min()} to {index.max()}, but x has {n} samples")
+    index = index.astype(np.int64, copy=False)
+    return np.where(index < 0, index + n, index) if len(index) and index.min() < 0 else index

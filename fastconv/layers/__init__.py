@@ -1,10 +1,14 @@
 """The book's layers: ``forward(x)``, then ``backward(dout)``, which returns dx and sets the gradients.
 
+`Add` and `Concat` join branches: ``forward(x0, x1, ...)``, and ``backward(dout)`` returns a tuple.
+
 Images are (N, C, H, W). A result of four axes is a view on channels-last memory: layers chain without copies.
 `backward` reads the arrays of the last `forward` by reference: don't change them in place between the two.
 """
+from .add import Add
 from .affine import Affine
 from .batch_normalization import BatchNormalization
+from .concat import Concat
 from .convolution import Convolution
 from .dropout import Dropout
 from .pooling import Pooling
@@ -13,8 +17,10 @@ from .sigmoid import Sigmoid
 from .softmax_with_loss import SoftmaxWithLoss
 
 __all__ = [
+    "Add",
     "Affine",
     "BatchNormalization",
+    "Concat",
     "Convolution",
     "Dropout",
     "Pooling",

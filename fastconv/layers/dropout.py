@@ -4,9 +4,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike
 
-from ..arrays import FLOAT64, Array, Layout, as_array, dense, result_dtype
+from ..arrays import Array, as_array, channels_last, contiguous, dense, from_channels_last, result_dtype
 from ..dispatch import kernels
 from ..shapes import Shape, check_dout
 
@@ -17,12 +17,17 @@ class Dropout:
     As in the book this is not the inverted dropout of later frameworks: training does not scale the values
     that are kept. Parameters that were trained one way don't fit the other.
 
+    The masks come from a counter-based generator, Philox4x32-10: each training pass draws one key, and the key
+    alone decides about each value, by its place. So masks are the same on any number of threads and in any
+    memory layout. For one ``numpy.random.seed`` they repeat, but differ from the book's, which draws a number
+    for each value.
+
     Parameters
     ----------
     dropout_ratio : float
         The share that is dropped, 0 to 1.
     rng : numpy.random.Generator, optional
-        Where the masks come from; without it, NumPy's global generator (``numpy.random.seed``).
+        Where the keys come from; without it, NumPy's global generator (``numpy.random.seed``).
 
     Attributes
     ----------
@@ -31,7 +36,6 @@ class Dropout:
     """
 
     _mask: Array
-    _layout: Layout
     _dtype: np.dtype[Any]
 
     def __init__(self, dropout_ratio: float = 0.5, *, rng: np.random.Generator | None = None) -> None:
@@ -41,36 +45,50 @@ class Dropout:
             raise TypeError(f"Dropout: dropout_ratio must be a number from 0 to 1, got {dropout_ratio!r}") from None
         if not is_share:
             raise ValueError(f"Dropout: dropout_ratio must be from 0 to 1, got {dropout_ratio!r}")
-        if rng is not None and not hasattr(rng, "random"):
+        if rng is not None and not hasattr(rng, "integers"):
             raise TypeError(f"Dropout: rng must be a numpy.random.Generator, got {rng!r}")
         self.dropout_ratio = dropout_ratio
         self.rng = rng
         self._shape: Shape | None = None
 
+    def draw_key(self) -> int:
+        """Return the key of the next mask, 0 to 2**64 - 1, from `rng` or NumPy's global generator."""
+        if self.rng is None:
+            return int(np.random.randint(0, 2**64, dtype=np.uint64))
+        return int(self.rng.integers(2**64, dtype=np.uint64))
+
     def forward(self, x: ArrayLike, train_flg: bool = True) -> Array:
-        """Return ``x * mask`` in training, else ``x * (1 - dropout_ratio)``, in the memory layout of `x`."""
+        """Return ``x * mask`` in training, else ``x * (1 - dropout_ratio)`` in the memory layout of `x`."""
         x = as_array("Dropout.forward", "x", x)
         dtype, compute = result_dtype("Dropout.forward", x=x)
-        shape = x.shape
-        x, layout = dense(x, compute)
         if not train_flg:
+            x, layout = dense(x, compute)
             return layout(np.asarray(x * compute.type(1.0 - self.dropout_ratio)), dtype)
-        random = layout.dense(np.asarray((self.rng or np.random).random(shape)), FLOAT64)
+        shape, x = x.shape, _in_order(x, compute)
         out, mask = np.empty_like(x), np.empty(x.shape, bool)
-        kernels.dropout_forward(x, random, self.dropout_ratio, mask, out)
-        self._shape, self._dtype, self._layout, self._mask = shape, dtype, layout, mask
-        return layout(out, dtype)
+        kernels.dropout_forward(x, self.draw_key(), self.dropout_ratio, mask, out)
+        self._shape, self._dtype, self._mask = shape, dtype, mask
+        return _restored(out, dtype)
 
     def backward(self, dout: ArrayLike) -> Array:
         """Return ``dx = dout * mask`` with the mask of the last training pass."""
         dout = np.asarray(dout)
         check_dout("Dropout.backward", dout, self._shape)
         dtype, compute = result_dtype("Dropout.backward", dout=dout, x=self._dtype)
-        dout = self._layout.dense(dout, compute)
+        dout = _in_order(dout, compute)
         dx = np.empty_like(dout)
         kernels.dropout_backward(dout, self._mask, dx)
-        return self._layout(dx, dtype)
+        return _restored(dx, dtype)
 
     @property
     def mask(self) -> Array | None:
-        return None if self._shape is None else self._layout(self._mask)
+        return None if self._shape is None else _restored(self._mask, bool)
+
+
+def _in_order(x: Array, dtype: DTypeLike) -> Array:
+    """Return `x` contiguous, its values in the masks' order: images (N, H, W, C), anything else as its shape says."""
+    return channels_last(x, dtype) if x.ndim == 4 else contiguous(x, dtype)
+
+
+def _restored(x: Array, dtype: DTypeLike) -> Array:
+    return from_channels_last(x, dtype) if x.ndim == 4 else x.astype(dtype, copy=False)

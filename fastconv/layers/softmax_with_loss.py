@@ -61,6 +61,11 @@ class SoftmaxWithLoss:
         self.loss = float(losses.sum(dtype=np.float64)) / max(N, 1)
         return self.loss
 
+    def take(self, loss: float, y: Array, t: Array, labels: Array, soft: Array | None) -> None:
+        """Remember a forward pass that an engine has computed; see the attributes and `class_labels`."""
+        self.loss, self.y, self.t = loss, y, t
+        self._y, self._labels, self._soft, self._dtype = y, labels, soft, y.dtype
+
     def backward(self, dout: float = 1) -> Array:
         """Return ``dx = (y - onehot(t)) / N``; `dout` is ignored, as in the book."""
         if self.y is None:

@@ -6,10 +6,10 @@ import weakref
 
 import numpy as np
 import pytest
-from engine.toys import Add, Concat, Spy, affine, check_gradient, two_affine
+from engine.toys import Spy, affine, check_gradient, two_affine
 
 from fastconv.engine import Network
-from fastconv.layers import Affine, BatchNormalization, Convolution, Dropout, Pooling, Relu
+from fastconv.layers import Add, Affine, BatchNormalization, Concat, Convolution, Dropout, Pooling, Relu
 
 
 @pytest.fixture
@@ -81,6 +81,23 @@ def test_batch_normalization_in_a_skip():
     network.add(affine(12, 4, 1))
     assert list(network.params) == ["W1", "b1", "gamma1", "beta1", "W2", "b2", "W3", "b3"]
     check_gradient(network, rng.normal(0.2, 0.3, size=(5, 2, 4, 4)), np.array([0, 1, 2, 3, 1]))
+
+
+def test_branches_of_images_that_join():
+    """Three branches of an inception module, a skip over it."""
+    network = Network(dtype=np.float64)
+    rng = np.random.default_rng(0)
+    stem = network.add(Convolution(rng.normal(0, 0.4, (6, 2, 3, 3)), rng.normal(size=6), pad=1))
+    branches = []
+    for filters, window in ((1, 1), (2, 3), (3, 1)):
+        W = rng.normal(0, 0.4, (filters, 6, window, window))
+        network.add(Convolution(W, rng.normal(size=filters), pad=window // 2), inputs=stem)
+        branches.append(network.add(Relu()))
+    joined = network.add(Concat(), inputs=branches)
+    network.add(Add(), inputs=(stem, joined, stem))
+    network.add(Pooling(2, 2, stride=2))
+    network.add(affine(6 * 2 * 2, 4, 1))
+    check_gradient(network, rng.normal(0.2, 0.3, size=(3, 2, 4, 4)), np.array([0, 3, 1]))
 
 
 def test_layers_below_the_first_parameter_do_not_run_backwards(batch):

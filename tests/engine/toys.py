@@ -7,27 +7,6 @@ from fastconv.engine import Network
 from fastconv.layers import Affine
 
 
-class Add:
-    """A skip connection: ``out = a + b``."""
-
-    def forward(self, a, b):
-        return a + b
-
-    def backward(self, dout):
-        return dout, dout
-
-
-class Concat:
-    """Joins feature vectors (N, D1), (N, D2), ... to (N, D1 + D2 + ...)."""
-
-    def forward(self, *xs):
-        self.ends = np.cumsum([x.shape[1] for x in xs])[:-1]
-        return np.concatenate(xs, axis=1)
-
-    def backward(self, dout):
-        return tuple(np.split(dout, self.ends, axis=1))
-
-
 class Spy:
     """Passes its input on and remembers how it was called."""
 

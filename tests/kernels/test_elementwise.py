@@ -1,4 +1,4 @@
-"""Activations and dropout, one number at a time."""
+"""Activations, one number at a time."""
 
 from __future__ import annotations
 
@@ -53,23 +53,3 @@ def test_sigmoid_of_special_values(run, dtype):
     expected = elementwise(naive.sigmoid_forward, x)
     out = run("sigmoid_forward", x, outputs=[x.shape])
     assert_close(out, expected, 6 * np.finfo(dtype).eps * expected)
-
-
-@shapes
-@pytest.mark.parametrize("ratio", [0.0, 0.5, 1.0])
-def test_dropout(run, dtype, shape, ratio):
-    x, dout = sample(*shape).astype(dtype), sample(*shape, seed=1).astype(dtype)
-    random = np.random.default_rng(2).random(shape)
-    kept = random > ratio
-    mask, out = run("dropout_forward", x, random, ratio, outputs=[~kept, shape])
-    np.testing.assert_array_equal(mask, kept)
-    np.testing.assert_array_equal(out, np.where(kept, x, 0))
-    dx = run("dropout_backward", dout, mask, outputs=[shape])
-    np.testing.assert_array_equal(dx, np.where(kept, dout, 0))
-
-
-def test_dropout_keeps_what_is_strictly_above_the_ratio(run, dtype):
-    x, random = np.ones(3, dtype), np.array([np.nextafter(0.3, 0), 0.3, np.nextafter(0.3, 1)])
-    mask, out = run("dropout_forward", x, random, 0.3, outputs=[np.ones(3, bool), (3,)])
-    np.testing.assert_array_equal(mask, [False, False, True])
-    np.testing.assert_array_equal(out, [0, 0, 1])

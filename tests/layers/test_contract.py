@@ -133,14 +133,14 @@ def test_a_float64_dout_gives_float64_gradients(name):
 def test_complex_strings_and_objects_are_refused(name):
     layer, x = make(name)
     for wrong in (x.astype(complex), x.astype(str), x.astype(object), x.astype(bytes)):
-        with pytest.raises(TypeError, match=f"{type(layer).__name__}.forward: x has dtype|x has dtype"):
+        with pytest.raises(TypeError, match=rf"{type(layer).__name__}.forward: xs?(\[0\])? has dtype|x has dtype"):
             layer.forward(wrong)
 
 
 @every_layer
 def test_a_list_with_rows_of_different_lengths_is_refused(name):
     layer, _ = make(name)
-    with pytest.raises(ValueError, match=r"\w+.forward: x is a list that makes no array: "):
+    with pytest.raises(ValueError, match=r"\w+.forward: xs?(\[0\])? is a list that makes no array: "):
         layer.forward([[1, 2], [3]])
 
 

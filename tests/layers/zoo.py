@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastconv import layers
 from fastconv.layers import (
     Affine,
     BatchNormalization,
@@ -46,7 +47,7 @@ LAYERS = {
     "BatchNormalization per feature": (_batch_normalization(120), IMAGES),
     "BatchNormalization of rows": (_batch_normalization(7), ROWS),
 }
-ELEMENTWISE = ("Relu", "Sigmoid", "Dropout")
+ELEMENTWISE = ("Relu", "Sigmoid")  # they keep the memory layout of their input
 
 
 def make(name, dtype=np.float32):
@@ -66,6 +67,39 @@ def results(layer, x, dout=None):
     return found
 
 
+class Add(layers.Add):
+    """x + x, behind the interface of the layers with one input."""
+
+    def forward(self, x):
+        return super().forward(x, x)
+
+    def backward(self, dout):
+        return np.add(*super().backward(dout))
+
+
+class Concat(layers.Concat):
+    """x beside x, behind the interface of the layers with one input."""
+
+    def forward(self, x):
+        return super().forward(x, x)
+
+    def backward(self, dout):
+        return np.add(*super().backward(dout))
+
+
+class OfOneInput:
+    """A layer of several inputs as a function of input i, the others being those of `xs`."""
+
+    def __init__(self, layer, xs, i):
+        self.layer, self.xs, self.i = layer, list(xs), i
+
+    def forward(self, x):
+        return self.layer.forward(*self.xs[: self.i], x, *self.xs[self.i + 1 :])
+
+    def backward(self, dout):
+        return self.layer.backward(dout)[self.i]
+
+
 class Loss:
     """SoftmaxWithLoss with its labels, behind the interface of the other layers; out is the loss."""
 
@@ -79,4 +113,7 @@ class Loss:
         return self.layer.backward()
 
 
+LAYERS["Add"] = (lambda dtype: Add(), IMAGES)
+LAYERS["Concat of images"] = (lambda dtype: Concat(), IMAGES)
+LAYERS["Concat of rows"] = (lambda dtype: Concat(), ROWS)
 LAYERS["SoftmaxWithLoss"] = (lambda dtype: Loss(), ROWS)

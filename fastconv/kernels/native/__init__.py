@@ -6,23 +6,19 @@ where nothing was built.
 """
 from __future__ import annotations
 
-import contextlib
 import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator
 
 # slowest first; the portable level is built on every machine
 LEVELS = ("baseline", "x86_64_v3", "x86_64_v4")
 MODULES = ("convolution", "im2col", "pooling", "gemm", "elementwise", "dropout", "loss",
-           "batch_normalization", "optimizer")
-
-# An OpenMP thread that waits spins for milliseconds by default, and holds up the very thread it waits for where the two
-# share a CPU (measured: 16 ms a loop instead of 1). The runtimes read these once, when they are loaded.
-WAITING = {"GOMP_SPINCOUNT": "3000", "KMP_BLOCKTIME": "0"}
+           "batch_normalization", "optimizer", "plan")
 
 cpu = importlib.import_module(f"{__name__}.baseline.cpu")
+# every level shares one pool: the kernels find it under this name when they are loaded
+pool = sys.modules[f"{__name__}.pool"] = importlib.import_module(f"{__name__}.baseline.pool")
 
 
 def built_levels() -> tuple[str, ...]:
@@ -47,22 +43,9 @@ def _choose() -> str:
     return usable[-1]
 
 
-@contextlib.contextmanager
-def _short_waits() -> Iterator[None]:
-    """Set WAITING in the environment, unless the user has said how OpenMP's threads shall wait."""
-    ours = {} if "OMP_WAIT_POLICY" in os.environ else {k: v for k, v in WAITING.items() if k not in os.environ}
-    os.environ.update(ours)
-    try:
-        yield
-    finally:
-        for name in ours:
-            del os.environ[name]
-
-
 level = _choose()
 
-with _short_waits():
-    for _name in MODULES:
-        _module = importlib.import_module(f"{__name__}.{level}.{_name}")
-        sys.modules[f"{__name__}.{_name}"] = _module
-        globals().update({op: getattr(_module, op) for op in _module.__all__})
+for _name in MODULES:
+    _module = importlib.import_module(f"{__name__}.{level}.{_name}")
+    sys.modules[f"{__name__}.{_name}"] = _module
+    globals().update({op: getattr(_module, op) for op in _module.__all__})

@@ -1,4 +1,5 @@
 from . import cpu as cpu
+from . import pool as pool
 from .batch_normalization import (
     batch_normalization_backward as batch_normalization_backward,
 )
@@ -62,6 +63,7 @@ from .optimizer import (
 from .optimizer import (
     sgd_update as sgd_update,
 )
+from .plan import Plan as Plan
 from .pooling import (
     average_pooling_backward as average_pooling_backward,
 )

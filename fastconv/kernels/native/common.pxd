@@ -1,4 +1,4 @@
-"""What the kernel files share: the element type, the register tile, threads' floating-point mode, scratch memory."""
+"""What the kernel files share: the element type, the register tile, scratch memory."""
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport free, malloc
@@ -18,16 +18,24 @@ cdef extern from "tile.h" nogil:
                     const float* w, const float* const* init, float* const* y)
     void tile_double(const double* const* x, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length,
                      ptrdiff_t step, const double* w, const double* const* init, double* const* y)
-
-cdef extern from "float_mode.h" nogil:
-    ctypedef unsigned int float_mode
-    float_mode flush_denormals()
-    void restore_mode(float_mode before)
+    void tile_row_float(const float* x, ptrdiff_t x_step, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length,
+                        const float* w, const float* init, bint relu, float* y, ptrdiff_t y_step)
+    void tile_row_double(const double* x, ptrdiff_t x_step, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length,
+                         const double* w, const double* init, bint relu, double* y, ptrdiff_t y_step)
+    void tile_half_float(const float* const* x, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length, ptrdiff_t step,
+                         const float* w, ptrdiff_t w_line, const float* init, float* const* y, ptrdiff_t y_line)
+    void tile_single_float(const float* const* x, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length,
+                           ptrdiff_t step, const float* w, ptrdiff_t w_line, const float* init, float* const* y,
+                           ptrdiff_t y_line)
+    void tile_single_double(const double* const* x, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length,
+                            ptrdiff_t step, const double* w, ptrdiff_t w_line, const double* init, double* const* y,
+                            ptrdiff_t y_line)
 
 cdef enum:
     MAX_MR = 8             # no instruction set has a higher tile (MR in tile.h)
     SERIAL_WORK = 1 << 22  # multiply-adds below which waking a second thread costs more than it saves
     SERIAL_SIZE = 1 << 17  # the same for elementwise work, in elements
+    TASK_SIZE = 1 << 12    # elements that make taking a task worth while
     SUM_ROWS = 256         # rows per partial sum: column sums are taken part by part, then over the parts in order
 
 
@@ -37,6 +45,23 @@ cdef inline void tile(const real* const* x, const ptrdiff_t* offset, ptrdiff_t r
         tile_float(x, offset, runs, length, step, w, init, y)
     else:
         tile_double(x, offset, runs, length, step, w, init, y)
+
+
+cdef inline void tile_row(const real* x, ptrdiff_t x_step, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length,
+                          const real* w, const real* init, bint relu, real* y, ptrdiff_t y_step) noexcept nogil:
+    if real is float:
+        tile_row_float(x, x_step, offset, runs, length, w, init, relu, y, y_step)
+    else:
+        tile_row_double(x, x_step, offset, runs, length, w, init, relu, y, y_step)
+
+
+cdef inline void tile_single(const real* const* x, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length,
+                             ptrdiff_t step, const real* w, ptrdiff_t w_line, const real* init, real* const* y,
+                             ptrdiff_t y_line) noexcept nogil:
+    if real is float:
+        tile_single_float(x, offset, runs, length, step, w, w_line, init, y, y_line)
+    else:
+        tile_single_double(x, offset, runs, length, step, w, w_line, init, y, y_line)
 
 
 cdef inline bint is_float(cnp.ndarray x) noexcept:
@@ -51,6 +76,11 @@ cdef inline ptrdiff_t up_to(ptrdiff_t n, ptrdiff_t multiple) noexcept nogil:
 cdef inline ptrdiff_t parts(ptrdiff_t n, ptrdiff_t size) noexcept nogil:
     """Return the number of parts of `size` that hold n."""
     return (n + size - 1) // size
+
+
+cdef inline ptrdiff_t task_rows(ptrdiff_t width) noexcept nogil:
+    """Return how many rows of `width` elements make a task."""
+    return max(1, TASK_SIZE // max(width, 1))
 
 
 cdef struct Scratch:

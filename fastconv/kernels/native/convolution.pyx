@@ -7,17 +7,17 @@ Winograd's method (winograd.pxd). The NumPy twin with the same names is ../refer
 """
 import os
 
-from cython.parallel cimport parallel, prange, threadid
 from libc.stddef cimport ptrdiff_t
 from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
-from .common cimport (LINE_BYTES, MAX_MR, MR, SERIAL_WORK, Scratch, float_mode, flush_denormals, free_scratch, is_float,
-                      new_scratch, parts, real, restore_mode, tile, up_to)
+from .common cimport LINE_BYTES, SERIAL_WORK, Scratch, free_scratch, is_float, new_scratch, parts, real, up_to
 from .direct cimport pack_bias, pack_line, sweep_band
-from .sweep cimport Sweep, band, band_size, finish_sweep, forward_axis, phase_axis, pitch, split_rows
-from .winograd cimport (LANES, POINTS, Tiling, gradient_blocks, gradient_taps, tiling, transform_line, winograd_block,
+from .gradient cimport add_lanes, gradient_lane, gradient_scratch
+from .pool cimport parallel_for
+from .sweep cimport Sweep, band_size, dense_maps, finish_sweep, forward_axis, phase_axis, split_rows
+from .winograd cimport (LANES, POINTS, Finish, Tiling, gradient_blocks, line_taps, tiling, transform_line, winograd_block,
                         winograd_pays, winograd_scratch)
 
 cnp.import_array()
@@ -30,7 +30,6 @@ cdef enum:
     TASKS = 64               # enough for every core, whatever their number; the cut never depends on it
     BAND_BYTES = 1 << 18     # a band of the image should stay in L2
     WEIGHT_BYTES = 1 << 18   # packed weights that stay in L2 beside it
-    STRIP_BYTES = 7 << 12    # rows of a band, or of dout, that should stay in L1 (weight gradient)
     SUMS = 16                # private weight gradients, added up in order
     SUMS_BYTES = 1 << 21     # memory that they may take
     POINTS_BYTES = 5 << 20   # the same for those of Winograd, four times as large
@@ -44,6 +43,11 @@ def set_winograd(bint enabled):
     global use_winograd
     before, use_winograd = use_winograd, enabled
     return bool(before)
+
+
+def winograd_enabled():
+    """Say whether 3x3 stride-1 sweeps in float32 may use Winograd's method."""
+    return bool(use_winograd)
 
 
 def convolution_forward(cnp.ndarray x, cnp.ndarray weight, cnp.ndarray bias, tuple stride, tuple pad, tuple dilation,
@@ -80,282 +84,270 @@ def convolution_backward_weight(cnp.ndarray x, cnp.ndarray dout, tuple stride, t
     """Write the gradients to the weights and the bias: x (N,H,W,C), dout (N,OH,OW,FN) to dweight (FN,C/groups,FH,FW)
     and dbias (FN,)."""
     cdef Sweep s
+    cdef Job job
     s.h = forward_axis(x.shape[1], dweight.shape[2], stride[0], pad[0], dilation[0], dout.shape[1])
     s.w = forward_axis(x.shape[2], dweight.shape[3], stride[1], pad[1], dilation[1], dout.shape[2])
     s.channels, s.outputs, s.groups = x.shape[3], dout.shape[3], groups
-    if is_float(x):
-        finish_sweep(&s, LINE_BYTES // sizeof(float))
-        weight_gradient[float](&s, <float*> cnp.PyArray_DATA(x), <float*> cnp.PyArray_DATA(dout), x.shape[0],
-                               dweight.shape[2], dweight.shape[3], <float*> cnp.PyArray_DATA(dweight),
-                               <float*> cnp.PyArray_DATA(dbias), n_threads)
-    else:
-        finish_sweep(&s, LINE_BYTES // sizeof(double))
-        weight_gradient[double](&s, <double*> cnp.PyArray_DATA(x), <double*> cnp.PyArray_DATA(dout), x.shape[0],
-                                dweight.shape[2], dweight.shape[3], <double*> cnp.PyArray_DATA(dweight),
-                                <double*> cnp.PyArray_DATA(dbias), n_threads)
+    start(&job, &s, x, dweight)
+    job.source, job.dout = cnp.PyArray_DATA(x), cnp.PyArray_DATA(dout)
+    job.out, job.dbias = cnp.PyArray_DATA(dweight), cnp.PyArray_DATA(dbias)
+    weight_gradient(&job, n_threads)
 
 
 cdef run_sweep(Sweep* s, cnp.ndarray source, cnp.ndarray weight, cnp.ndarray bias, ptrdiff_t output_step,
                ptrdiff_t channel_step, cnp.ndarray out, int n_threads):
-    cdef void* b = NULL if bias is None else cnp.PyArray_DATA(bias)
-    cdef ptrdiff_t group_size = weight.shape[0] // s.groups * weight.shape[1] * weight.shape[2] * weight.shape[3]
-    if is_float(source):
-        finish_sweep(s, LINE_BYTES // sizeof(float))
-        sweep[float](s, <float*> cnp.PyArray_DATA(source), source.shape[0], <float*> cnp.PyArray_DATA(weight), group_size,
-                     output_step, channel_step, weight.shape[3], <float*> b, <float*> cnp.PyArray_DATA(out), n_threads)
-    else:
-        finish_sweep(s, LINE_BYTES // sizeof(double))
-        sweep[double](s, <double*> cnp.PyArray_DATA(source), source.shape[0], <double*> cnp.PyArray_DATA(weight),
-                      group_size, output_step, channel_step, weight.shape[3], <double*> b,
-                      <double*> cnp.PyArray_DATA(out), n_threads)
+    cdef Job job
+    start(&job, s, source, weight)
+    job.source, job.weight, job.out = cnp.PyArray_DATA(source), cnp.PyArray_DATA(weight), cnp.PyArray_DATA(out)
+    job.bias = NULL if bias is None else cnp.PyArray_DATA(bias)
+    job.group_size = weight.shape[0] // s.groups * weight.shape[1] * job.filter_size
+    job.output_step, job.channel_step = output_step, channel_step
+    sweep(&job, n_threads)
+
+
+cdef void start(Job* job, Sweep* s, cnp.ndarray source, cnp.ndarray weight) noexcept:
+    """Fill in what forward and backward passes share."""
+    job.s, job.images, job.single, job.item = s, source.shape[0], is_float(source), cnp.PyArray_ITEMSIZE(source)
+    job.filter_w, job.filter_size = weight.shape[3], weight.shape[2] * weight.shape[3]
+    dense_maps(s)
+    finish_sweep(s, LINE_BYTES // job.item)
+    job.lines = job.chunk = s.groups * s.blocks
+
+
+cdef struct Job:             # one parallel loop: what its tasks read and write, and how they are cut
+    Sweep* s
+    Tiling t
+    bint single              # float, else double
+    ptrdiff_t item           # bytes of an element
+    ptrdiff_t images
+    void* source             # x
+    void* weight
+    void* bias
+    void* out                # out or dweight
+    void* dout
+    void* dbias
+    char* packed             # weights, or private gradients
+    char* bias_lines
+    char* u                  # weights at Winograd's points
+    char* private            # scratch of each worker
+    ptrdiff_t own            # its bytes
+    ptrdiff_t group_size     # strides of the weight
+    ptrdiff_t output_step
+    ptrdiff_t channel_step
+    ptrdiff_t filter_w
+    ptrdiff_t filter_size
+    ptrdiff_t units          # bands, or blocks of tiles
+    ptrdiff_t lines
+    ptrdiff_t chunk          # lines per task
+    ptrdiff_t chunks
+    ptrdiff_t lanes          # of a sum
+    ptrdiff_t lane_size      # elements
+    int broken               # some result is not finite
 
 
 # ---- forward and data gradient
 
-cdef int sweep(Sweep* s, const real* source, ptrdiff_t images, const real* weight, ptrdiff_t group_size,
-               ptrdiff_t output_step, ptrdiff_t channel_step, ptrdiff_t filter_w, const real* bias, real* out,
-               int n_threads) except -1:
+cdef int sweep(Job* job, int n_threads) except -1:
     """Pack the weights into lines, then take the tile over every band of every image."""
-    if images == 0 or s.h.grid == 0 or s.w.grid == 0:
+    cdef Sweep* s = job.s
+    cdef ptrdiff_t packed_bytes = job.lines * s.depth * LINE_BYTES
+    if job.images == 0 or s.h.grid == 0 or s.w.grid == 0:
         return 0
-    if images * s.h.grid * s.w.grid * s.groups * s.blocks * s.lanes * s.depth < SERIAL_WORK:
+    if job.images * s.h.grid * s.w.grid * job.lines * s.lanes * s.depth < SERIAL_WORK:
         n_threads = 1
-    if real is float:
-        if use_winograd and winograd_pays(s) and winograd_sweep(s, source, images, weight, output_step, channel_step,
-                                                                filter_w, bias, out, n_threads):
-            return 0
-    cdef ptrdiff_t lines = s.groups * s.blocks
-    cdef ptrdiff_t packed_size = lines * s.depth * s.lanes
-    split_rows(s, BAND_BYTES // (s.h.step * max(s.band_w, 1) * s.channels * sizeof(real) + 1))
-    cdef ptrdiff_t chunk = lines                       # lines per task
-    if images * s.bands < TASKS:
-        if packed_size * <ptrdiff_t> sizeof(real) <= WEIGHT_BYTES:
-            split_rows(s, min(s.rows, max(4, parts(images * s.h.grid, TASKS))))
+    if job.single and use_winograd and winograd_pays(s) and winograd_sweep(job, n_threads):
+        return 0
+    split_rows(s, BAND_BYTES // (s.h.step * max(s.band_w, 1) * s.channels * job.item + 1))
+    if job.images * s.bands < TASKS:
+        if packed_bytes <= WEIGHT_BYTES:
+            split_rows(s, min(s.rows, max(4, parts(job.images * s.h.grid, TASKS))))
         else:
-            chunk = parts(lines, parts(TASKS, images * s.bands))
-    cdef ptrdiff_t chunks = parts(lines, chunk)
-    cdef ptrdiff_t tasks = images * s.bands * chunks
-    cdef ptrdiff_t own = up_to(band_size(s) * sizeof(real) + s.runs * sizeof(ptrdiff_t), LINE_BYTES)
-    cdef Scratch scratch = new_scratch((packed_size + lines * s.lanes) * sizeof(real) + n_threads * own)
-    cdef real* packed = <real*> scratch.memory
-    cdef real* bias_lines = packed + packed_size
-    cdef char* private = <char*> (bias_lines + lines * s.lanes)
-    cdef ptrdiff_t line, task
-    cdef float_mode mode = 0
-    with nogil, parallel(num_threads=n_threads):
-        mode = flush_denormals()
-        for line in prange(lines, schedule="static"):
-            pack_line(s, weight + line // s.blocks * group_size, line % s.blocks, output_step, channel_step, filter_w,
-                      packed + line * s.depth * s.lanes)
-            pack_bias(s, bias, line, bias_lines + line * s.lanes)
-        for task in prange(tasks, schedule="dynamic"):
-            sweep_band(s, source, packed, bias_lines, task // chunks // s.bands, task // chunks % s.bands * s.rows,
-                       task % chunks * chunk, min(lines, (task % chunks + 1) * chunk), out, private + threadid() * own)
-        restore_mode(mode)
+            job.chunk = parts(job.lines, parts(TASKS, job.images * s.bands))
+    job.chunks = parts(job.lines, job.chunk)
+    job.own = up_to(band_size(s) * job.item + s.runs * sizeof(ptrdiff_t), LINE_BYTES)
+    cdef Scratch scratch = new_scratch(packed_bytes + job.lines * LINE_BYTES + n_threads * job.own)
+    job.packed = scratch.memory
+    job.bias_lines = job.packed + packed_bytes
+    job.private = job.bias_lines + job.lines * LINE_BYTES
+    with nogil:
+        parallel_for(n_threads, job.lines, pack_task, job)
+        parallel_for(n_threads, job.images * s.bands * job.chunks, sweep_task, job)
     free_scratch(scratch)
     return 0
 
 
-cdef int winograd_sweep(Sweep* s, const float* source, ptrdiff_t images, const float* weight, ptrdiff_t output_step,
-                        ptrdiff_t channel_step, ptrdiff_t filter_w, const float* bias, float* out,
-                        int n_threads) except -1:
+cdef void pack_task(void* context, ptrdiff_t line, int worker) noexcept nogil:
+    cdef Job* job = <Job*> context
+    if job.single:
+        pack(job, <float*> job.weight, <float*> job.bias, line, <float*> job.packed, <float*> job.bias_lines)
+    else:
+        pack(job, <double*> job.weight, <double*> job.bias, line, <double*> job.packed, <double*> job.bias_lines)
+
+
+cdef void pack(const Job* job, const real* weight, const real* bias, ptrdiff_t line, real* packed,
+               real* bias_lines) noexcept nogil:
+    cdef const Sweep* s = job.s
+    pack_line(s, weight + line // s.blocks * job.group_size, line % s.blocks, job.output_step, job.channel_step,
+              job.filter_w, packed + line * s.depth * s.lanes)
+    pack_bias(s, bias, line, bias_lines + line * s.lanes)
+
+
+cdef void sweep_task(void* context, ptrdiff_t task, int worker) noexcept nogil:
+    cdef Job* job = <Job*> context
+    cdef Sweep* s = job.s
+    cdef ptrdiff_t band = task // job.chunks, first = task % job.chunks * job.chunk
+    cdef ptrdiff_t image = band // s.bands, row = band % s.bands * s.rows, last = min(job.lines, first + job.chunk)
+    cdef char* private = job.private + worker * job.own
+    if job.single:
+        sweep_band(s, <float*> job.source, <float*> job.packed, <float*> job.bias_lines, image, row, first, last, False,
+                   <float*> job.out, private)
+    else:
+        sweep_band(s, <double*> job.source, <double*> job.packed, <double*> job.bias_lines, image, row, first, last, False,
+                   <double*> job.out, private)
+
+
+cdef int winograd_sweep(Job* job, int n_threads) except -1:
     """Transform the weights, then take blocks of tiles; return whether all results are finite."""
-    cdef Tiling t = tiling(s, images)
-    cdef ptrdiff_t lines = s.blocks, line_size = s.depth * LANES, u_size = POINTS * s.channels * LANES
-    cdef ptrdiff_t blocks = parts(t.count, t.block)
-    cdef ptrdiff_t chunk = min(lines, max(4, parts(lines, parts(TASKS, blocks))))
-    cdef ptrdiff_t chunks = parts(lines, chunk), own = up_to(winograd_scratch(s, &t), LANES)
-    cdef Scratch scratch = new_scratch((lines * (line_size + u_size + LANES) + n_threads * own) * sizeof(float))
-    cdef float* u = <float*> scratch.memory
-    cdef float* packed = u + lines * u_size
-    cdef float* bias_lines = packed + lines * line_size
-    cdef float* private = bias_lines + lines * LANES
-    cdef ptrdiff_t line, task
-    cdef int broken = 0
-    cdef float_mode mode = 0
-    with nogil, parallel(num_threads=n_threads):
-        mode = flush_denormals()
-        for line in prange(lines, schedule="static"):
-            pack_line(s, weight, line, output_step, channel_step, filter_w, packed + line * line_size)
-            pack_bias(s, bias, line, bias_lines + line * LANES)
-            transform_line(s, packed + line * line_size, u + line * u_size)
-        for task in prange(blocks * chunks, schedule="dynamic"):
-            broken += not winograd_block(s, &t, source, u, bias_lines, task // chunks * t.block, task % chunks * chunk,
-                                         min(lines, (task % chunks + 1) * chunk), out, private + threadid() * own)
-        restore_mode(mode)
+    cdef Sweep* s = job.s
+    job.t = tiling(s, job.images)
+    cdef ptrdiff_t line_size = s.depth * LANES, u_size = POINTS * job.t.u_step
+    cdef ptrdiff_t blocks = parts(job.t.count, job.t.block)
+    job.chunk = min(job.lines, max(4, parts(job.lines, parts(TASKS, blocks))))
+    job.chunks, job.own = parts(job.lines, job.chunk), up_to(winograd_scratch(s, &job.t), LANES) * sizeof(float)
+    cdef Scratch scratch = new_scratch(job.lines * (line_size + u_size + LANES) * sizeof(float) + n_threads * job.own)
+    job.u = scratch.memory
+    job.packed = job.u + job.lines * u_size * sizeof(float)
+    job.bias_lines = job.packed + job.lines * line_size * sizeof(float)
+    job.private = job.bias_lines + job.lines * LANES * sizeof(float)
+    job.broken = 0
+    with nogil:
+        parallel_for(n_threads, job.lines, transform_task, job)
+        parallel_for(n_threads, blocks * job.chunks, winograd_task, job)
     free_scratch(scratch)
-    return broken == 0
+    job.chunk = job.lines
+    return not job.broken
+
+
+cdef void transform_task(void* context, ptrdiff_t line, int worker) noexcept nogil:
+    cdef Job* job = <Job*> context
+    pack_task(context, line, worker)
+    transform_line(job.s, &job.t, <float*> job.packed + line * job.s.depth * LANES,
+                   <float*> job.u + line * POINTS * job.t.u_step)
+
+
+cdef void winograd_task(void* context, ptrdiff_t task, int worker) noexcept nogil:
+    cdef Job* job = <Job*> context
+    cdef Finish nothing
+    cdef ptrdiff_t first = task % job.chunks * job.chunk
+    memset(&nothing, 0, sizeof(nothing))
+    if not winograd_block(job.s, &job.t, <float*> job.source, <float*> job.u, <float*> job.bias_lines,
+                          task // job.chunks * job.t.block, first, min(job.lines, first + job.chunk), &nothing,
+                          <float*> job.out, <float*> (job.private + worker * job.own)):
+        job.broken = 1
 
 
 # ---- weight gradient
 
-cdef int weight_gradient(Sweep* s, const real* x, const real* dout, ptrdiff_t images, ptrdiff_t filter_h,
-                         ptrdiff_t filter_w, real* dweight, real* dbias, int n_threads) except -1:
+cdef int weight_gradient(Job* job, int n_threads) except -1:
     """Lanes of bands, each with a private gradient [line][depth][lane outputs] and [line][1][lane outputs] for the bias.
 
     The number of lanes follows from the sizes, so the order of the sum does too.
     """
-    if images * s.h.grid * s.w.grid * s.groups * s.blocks * s.lanes * s.depth < SERIAL_WORK:
+    cdef Sweep* s = job.s
+    cdef ptrdiff_t lane_bytes = job.lines * (s.depth + 1) * LINE_BYTES
+    if job.images * s.h.grid * s.w.grid * job.lines * s.lanes * s.depth < SERIAL_WORK:
         n_threads = 1
-    if real is float:
-        if use_winograd and images > 0 and winograd_pays(s) and winograd_weight_gradient(s, x, dout, images, dweight,
-                                                                                         dbias, n_threads):
-            return 0
-    cdef ptrdiff_t lines = s.groups * s.blocks, depth = s.depth
-    cdef ptrdiff_t line_size = (depth + 1) * s.lanes
-    split_rows(s, BAND_BYTES // (s.h.step * max(s.band_w, 1) * s.channels * sizeof(real) + 1))
-    if images * s.bands < SUMS:
-        split_rows(s, min(s.rows, max(4, parts(images * s.h.grid, SUMS))))
-    cdef ptrdiff_t units = images * s.bands
-    cdef ptrdiff_t lanes = max(1, min(min(units, SUMS), SUMS_BYTES // (lines * line_size * sizeof(real))))
-    cdef ptrdiff_t chunk = parts(lines, min(lines, parts(TASKS, lanes))) if lanes < SUMS // 2 else lines
-    cdef ptrdiff_t chunks = parts(lines, chunk), tasks = lanes * chunks
-    cdef ptrdiff_t own = up_to((band_size(s) + s.rows * s.w.grid * s.lanes) * sizeof(real)
-                               + (depth + s.rows) * sizeof(ptrdiff_t), LINE_BYTES)
-    cdef Scratch scratch = new_scratch(lanes * lines * line_size * sizeof(real) + n_threads * own)
-    cdef real* sums = <real*> scratch.memory
-    cdef char* private = scratch.memory + lanes * lines * line_size * sizeof(real)
-    cdef ptrdiff_t task, lane, line
-    cdef float_mode mode = 0
-    with nogil, parallel(num_threads=n_threads):
-        mode = flush_denormals()
-        for task in prange(tasks, schedule="dynamic"):
-            lane = task // chunks
-            gradient_lane(s, x, dout, units * lane // lanes, units * (lane + 1) // lanes, task % chunks * chunk,
-                          min(lines, (task % chunks + 1) * chunk), sums + lane * lines * line_size,
-                          private + threadid() * own)
-        for line in prange(lines, schedule="static"):
-            add_lanes(s, sums + line * line_size, lanes, lines * line_size, line, filter_h * filter_w, dweight, dbias)
-        restore_mode(mode)
+    if (job.single and use_winograd and job.images > 0 and winograd_pays(s)
+            and winograd_weight_gradient(job, n_threads)):
+        return 0
+    split_rows(s, BAND_BYTES // (s.h.step * max(s.band_w, 1) * s.channels * job.item + 1))
+    if job.images * s.bands < SUMS:
+        split_rows(s, min(s.rows, max(4, parts(job.images * s.h.grid, SUMS))))
+    job.units, job.lane_size = job.images * s.bands, lane_bytes // job.item
+    job.lanes = max(1, min(min(job.units, SUMS), SUMS_BYTES // lane_bytes))
+    job.chunk = parts(job.lines, min(job.lines, parts(TASKS, job.lanes))) if job.lanes < SUMS // 2 else job.lines
+    job.chunks = parts(job.lines, job.chunk)
+    job.own = up_to(band_size(s) * job.item + gradient_scratch(s), LINE_BYTES)
+    cdef Scratch scratch = new_scratch(job.lanes * lane_bytes + n_threads * job.own)
+    job.packed = scratch.memory
+    job.private = scratch.memory + job.lanes * lane_bytes
+    with nogil:
+        parallel_for(n_threads, job.lanes * job.chunks, gradient_task, job)
+        parallel_for(n_threads, job.lines, add_task, job)
     free_scratch(scratch)
     return 0
 
 
-cdef int winograd_weight_gradient(Sweep* s, const float* x, const float* dout, ptrdiff_t images, float* dweight,
-                                  float* dbias, int n_threads) except -1:
+cdef void gradient_task(void* context, ptrdiff_t task, int worker) noexcept nogil:
+    cdef Job* job = <Job*> context
+    cdef ptrdiff_t lane = task // job.chunks, first = task % job.chunks * job.chunk
+    cdef ptrdiff_t last = min(job.lines, first + job.chunk)
+    cdef ptrdiff_t start = job.units * lane // job.lanes, end = job.units * (lane + 1) // job.lanes
+    cdef ptrdiff_t line_bytes = (job.s.depth + 1) * LINE_BYTES
+    cdef char* sums = job.packed + lane * job.lines * line_bytes
+    cdef char* private = job.private + worker * job.own
+    memset(sums + first * line_bytes, 0, (last - first) * line_bytes)
+    if job.single:
+        gradient_lane(job.s, <float*> job.source, <float*> job.dout, start, end, first, last, <float*> sums, private)
+    else:
+        gradient_lane(job.s, <double*> job.source, <double*> job.dout, start, end, first, last, <double*> sums, private)
+
+
+cdef void add_task(void* context, ptrdiff_t line, int worker) noexcept nogil:
+    cdef Job* job = <Job*> context
+    cdef char* sums = job.packed + line * (job.s.depth + 1) * LINE_BYTES
+    if job.single:
+        add_lanes(job.s, <float*> sums, job.lanes, job.lane_size, line, job.filter_size, <float*> job.out,
+                  <float*> job.dbias)
+    else:
+        add_lanes(job.s, <double*> sums, job.lanes, job.lane_size, line, job.filter_size, <double*> job.out,
+                  <double*> job.dbias)
+
+
+cdef int winograd_weight_gradient(Job* job, int n_threads) except -1:
     """Lanes of blocks of tiles; return whether all results are finite."""
-    cdef Tiling t = tiling(s, images)
-    cdef ptrdiff_t lines = s.blocks, blocks = parts(t.count, t.block), u_size = POINTS * s.channels * LANES
-    cdef ptrdiff_t lane_size = lines * (u_size + LANES)
-    cdef ptrdiff_t lanes = max(1, min(min(blocks, SUMS), POINTS_BYTES // (lane_size * <ptrdiff_t> sizeof(float))))
-    cdef ptrdiff_t chunk = lines if lanes >= SUMS // 2 else min(lines, max(4, parts(lines, parts(TASKS, lanes))))
-    cdef ptrdiff_t chunks = parts(lines, chunk), own = up_to(winograd_scratch(s, &t), LANES)
-    cdef Scratch scratch = new_scratch((lanes * lane_size + n_threads * own) * sizeof(float))
-    cdef float* u = <float*> scratch.memory
-    cdef float* total = u + lines * u_size
-    cdef float* private = u + lanes * lane_size
-    cdef ptrdiff_t task, lane, line
-    cdef int broken = 0
-    cdef float_mode mode = 0
-    with nogil, parallel(num_threads=n_threads):
-        mode = flush_denormals()
-        for task in prange(lanes * chunks, schedule="dynamic"):
-            lane = task // chunks
-            gradient_blocks(s, &t, x, dout, blocks * lane // lanes, blocks * (lane + 1) // lanes, task % chunks * chunk,
-                            min(lines, (task % chunks + 1) * chunk), u + lane * lane_size, total + lane * lane_size,
-                            private + threadid() * own)
-        for line in prange(lines, schedule="static"):
-            broken += not gradient_taps(s, u + line * u_size, total + line * LANES, lanes, lane_size, line, dweight, dbias)
-        restore_mode(mode)
+    cdef Sweep* s = job.s
+    job.t = tiling(s, job.images)
+    cdef ptrdiff_t u_size = POINTS * job.t.u_step
+    job.units, job.lane_size = parts(job.t.count, job.t.block), job.lines * (u_size + LANES)
+    job.lanes = max(1, min(min(job.units, SUMS), POINTS_BYTES // (job.lane_size * <ptrdiff_t> sizeof(float))))
+    job.chunk = job.lines
+    if job.lanes < SUMS // 2:
+        job.chunk = min(job.lines, max(4, parts(job.lines, parts(TASKS, job.lanes))))
+    job.chunks = parts(job.lines, job.chunk)
+    job.own = up_to(max(winograd_scratch(s, &job.t), (s.depth + 1) * LANES), LANES) * sizeof(float)
+    cdef Scratch scratch = new_scratch(job.lanes * job.lane_size * sizeof(float) + n_threads * job.own)
+    job.u = scratch.memory
+    job.private = scratch.memory + job.lanes * job.lane_size * sizeof(float)
+    job.broken = 0
+    with nogil:
+        parallel_for(n_threads, job.lanes * job.chunks, winograd_gradient_task, job)
+        parallel_for(n_threads, job.lines, taps_task, job)
     free_scratch(scratch)
-    return broken == 0
+    return not job.broken
 
 
-cdef void gradient_lane(const Sweep* s, const real* x, const real* dout, ptrdiff_t first, ptrdiff_t last,
-                        ptrdiff_t first_line, ptrdiff_t last_line, real* sums, char* private) noexcept nogil:
-    """Add up the bands [first, last) for the lines [first_line, last_line)."""
-    cdef ptrdiff_t depth = s.depth, line_size = (depth + 1) * s.lanes
-    cdef ptrdiff_t* entry = <ptrdiff_t*> private         # [depth] offset of each (tap, channel) from tap (0, 0)
-    cdef ptrdiff_t* strip = entry + depth                # [rows] offset of each row of a strip from its first
-    cdef real* pixels = <real*> (strip + s.rows)         # [rows][grid][lane outputs] of dout
-    cdef real* buffer = pixels + s.rows * s.w.grid * s.lanes
-    cdef ptrdiff_t unit, line, i, row, rows, x_row = s.h.step * pitch(s)
-    cdef const real* top
-    cdef const real* packed
-    # rows whose x and dout stay in L1 while every tile of the gradient passes over them; at least 32 pixels
-    cdef ptrdiff_t strip_rows = max(STRIP_BYTES // (max(x_row, s.w.grid * s.lanes) * sizeof(real) + 1),
-                                    parts(32, max(s.w.grid, 1)))
-    memset(sums + first_line * line_size, 0, (last_line - first_line) * line_size * sizeof(real))
-    for i in range(s.rows):
-        strip[i] = i * x_row
-    for unit in range(first, last):
-        row = unit % s.bands * s.rows
-        rows = min(s.rows, s.h.grid - row)
-        top = band(s, x, unit // s.bands, row, rows, buffer)
-        for line in range(first_line, last_line):
-            entries(s, line // s.blocks, entry)
-            packed = pack_pixels(s, dout + (unit // s.bands * s.h.size + row) * s.w.size * s.outputs, rows, line, pixels,
-                                 sums + line * line_size + depth * s.lanes)
-            for i in range(parts(rows, strip_rows)):
-                gradient_strip(s, top + i * strip_rows * x_row, packed + i * strip_rows * s.w.grid * s.lanes,
-                               min(strip_rows, rows - i * strip_rows), entry, strip, sums + line * line_size)
+cdef void winograd_gradient_task(void* context, ptrdiff_t task, int worker) noexcept nogil:
+    cdef Job* job = <Job*> context
+    cdef ptrdiff_t lane = task // job.chunks, first = task % job.chunks * job.chunk
+    cdef float* u = <float*> job.u + lane * job.lane_size
+    gradient_blocks(job.s, &job.t, <float*> job.source, <float*> job.dout, job.units * lane // job.lanes,
+                    job.units * (lane + 1) // job.lanes, first, min(job.lines, first + job.chunk), u,
+                    u + job.lines * POINTS * job.t.u_step, <float*> (job.private + worker * job.own))
 
 
-cdef void entries(const Sweep* s, ptrdiff_t group, ptrdiff_t* entry) noexcept nogil:
-    """Write the offset of every product below a result pixel, in the order of the packed weights."""
-    cdef ptrdiff_t i, j, c
-    for i in range(s.h.taps):
-        for j in range(s.w.taps):
-            for c in range(s.group_channels):
-                entry[0] = (i * s.h.at_step * pitch(s) + j * s.w.at_step * s.channels
-                            + group * s.group_channels + c)
-                entry += 1
-
-
-cdef const real* pack_pixels(const Sweep* s, const real* dout, ptrdiff_t rows, ptrdiff_t line, real* pixels,
-                             real* bias_sum) noexcept nogil:
-    """Return one line of each pixel of dout as [rows*grid][lane outputs], zeros behind; add their sum to bias_sum.
-
-    It is dout itself where a pixel is a line, else a copy in `pixels`.
-    """
-    cdef ptrdiff_t p, f, first = line % s.blocks * s.lanes, used = min(s.lanes, s.group_outputs - first)
-    cdef real total[16]
-    dout += line // s.blocks * s.group_outputs + first
-    memset(total, 0, sizeof(total))
-    for p in range(rows * s.w.grid):
-        for f in range(used):
-            total[f] += dout[p * s.outputs + f]
-    for f in range(used):
-        bias_sum[f] += total[f]
-    if s.outputs == s.lanes:
-        return dout
-    if used < s.lanes:
-        memset(pixels, 0, rows * s.w.grid * s.lanes * sizeof(real))
-    for p in range(rows * s.w.grid):
-        memcpy(pixels + p * s.lanes, dout + p * s.outputs, used * sizeof(real))
-    return pixels
-
-
-cdef void gradient_strip(const Sweep* s, const real* top, const real* pixels, ptrdiff_t rows, const ptrdiff_t* entry,
-                         const ptrdiff_t* strip, real* sums) noexcept nogil:
-    """sums[e][f] += sum over the strip's pixels p of x[p, e] * dout[p, f], MR entries e at a time."""
-    cdef const real* x[MAX_MR]
-    cdef real* y[MAX_MR]
-    cdef real spare[MAX_MR * 16]
-    cdef ptrdiff_t e = 0, i
-    memset(spare, 0, sizeof(spare))
-    while e < s.depth:
-        for i in range(MR):
-            x[i] = top + entry[min(e + i, s.depth - 1)]
-            y[i] = sums + (e + i) * s.lanes if e + i < s.depth else spare + i * s.lanes
-        e = e + MR
-        tile(x, strip, rows, s.w.grid, s.w.step * s.channels, pixels, <const real* const*> y, y)
-
-
-cdef void add_lanes(const Sweep* s, const real* sums, ptrdiff_t lanes, ptrdiff_t lane_size, ptrdiff_t line,
-                    ptrdiff_t filter_size, real* dweight, real* dbias) noexcept nogil:
-    """Reduce one line over the lanes, in order, into dweight [f][c][tap] and dbias [f]."""
-    cdef ptrdiff_t e, f, lane, tap, c, first = line % s.blocks * s.lanes
-    cdef ptrdiff_t used = min(s.lanes, s.group_outputs - first), output = line // s.blocks * s.group_outputs + first
-    cdef real total[16]
-    for e in range(s.depth + 1):
-        memcpy(total, sums + e * s.lanes, s.lanes * sizeof(real))
-        for lane in range(1, lanes):
-            for f in range(s.lanes):
-                total[f] += sums[lane * lane_size + e * s.lanes + f]
-        if e == s.depth:
-            memcpy(dbias + output, total, used * sizeof(real))
-            break
-        tap, c = e // s.group_channels, e % s.group_channels
-        for f in range(used):
-            dweight[((output + f) * s.group_channels + c) * filter_size + tap] = total[f]
+cdef void taps_task(void* context, ptrdiff_t line, int worker) noexcept nogil:
+    """Add one line over the lanes and bring it back to 3x3 taps; the bias is what the line has after them."""
+    cdef Job* job = <Job*> context
+    cdef Sweep* s = job.s
+    cdef float* taps = <float*> (job.private + worker * job.own)
+    cdef float* bias = taps + s.depth * LANES
+    cdef const float* total = <float*> job.u + job.lines * POINTS * job.t.u_step + line * LANES
+    cdef ptrdiff_t lane, f
+    if not line_taps(s, &job.t, <float*> job.u + line * POINTS * job.t.u_step, job.lanes, job.lane_size, taps):
+        job.broken = 1
+    memset(bias, 0, LANES * sizeof(float))
+    for lane in range(job.lanes):
+        for f in range(LANES):
+            bias[f] += total[lane * job.lane_size + f]
+    add_lanes(s, taps, 1, 0, line, job.filter_size, <float*> job.out, <float*> job.dbias)

@@ -18,18 +18,12 @@ cdef extern from *:
     static int cpu_has_v3(void) { return 0; }
     static int cpu_has_v4(void) { return 0; }
     #endif
-    #ifdef _OPENMP
-    #define OPENMP_DATE _OPENMP
-    #else
-    #define OPENMP_DATE 0
-    #endif
     #ifndef __VERSION__
     #define __VERSION__ "unknown"
     #endif
     """
     bint cpu_has_v3()
     bint cpu_has_v4()
-    const long OPENMP_DATE
     const char* __VERSION__
 
 
@@ -40,11 +34,6 @@ def supports(str level):
     if level == "x86_64_v4":
         return cpu_has_v4()
     return level == "baseline"
-
-
-def openmp():
-    """Return the OpenMP standard's date, e.g. 201511, or 0 where the kernels run on one thread."""
-    return OPENMP_DATE
 
 
 def compiler():

@@ -2,8 +2,13 @@
 from libc.stddef cimport ptrdiff_t
 from libc.string cimport memcpy
 
-from .common cimport MAX_MR, MR, real, tile
+from .common cimport LINE_BYTES, MAX_MR, MR, parts, real, tile, tile_row, tile_single
 from .sweep cimport Sweep, band, pitch, run_offsets
+
+cdef enum:
+    FEW_PIXELS = 2      # so few that a tile of MR would be mostly unused
+    SINGLE_LINES = 4    # lines that tile_single takes
+    SHORT = 64          # products of a sum that takes hardly longer than to set up a tile's pointers
 
 
 cdef inline void pack_line(const Sweep* s, const real* weight, ptrdiff_t block, ptrdiff_t output_step, ptrdiff_t channel_step,
@@ -29,32 +34,65 @@ cdef inline void pack_bias(const Sweep* s, const real* bias, ptrdiff_t line, rea
 
 
 cdef inline void sweep_band(const Sweep* s, const real* source, const real* packed, const real* bias_lines, ptrdiff_t image,
-                     ptrdiff_t row, ptrdiff_t first_line, ptrdiff_t last_line, real* out, char* private) noexcept nogil:
-    """Compute one band of one image for some lines of outputs."""
+                     ptrdiff_t row, ptrdiff_t first_line, ptrdiff_t last_line, bint relu, real* out,
+                     char* private) noexcept nogil:
+    """Compute one band of one image for some lines of outputs; with relu their positive part."""
     cdef ptrdiff_t* offset = <ptrdiff_t*> private
     cdef real* buffer = <real*> (offset + s.runs)
     cdef ptrdiff_t rows = min(s.rows, s.h.grid - row)
     cdef const real* top = band(s, source, image, row, rows, buffer)
-    cdef real* target = out + ((image * s.h.size + s.h.first + row * s.h.stride) * s.w.size + s.w.first) * s.outputs
-    cdef ptrdiff_t line
-    for line in range(first_line, last_line):
+    cdef real* target = (out + image * s.out_image + (s.h.first + row * s.h.stride) * s.out_row
+                         + s.w.first * s.outputs)
+    cdef ptrdiff_t line = first_line
+    if rows * s.w.grid <= FEW_PIXELS and s.groups == 1:
+        run_offsets(s, 0, offset)
+        while line + SINGLE_LINES <= min(last_line, s.outputs // s.lanes):
+            few_pixels(s, top, rows, offset, packed + line * s.depth * s.lanes, bias_lines + line * s.lanes,
+                       target + line * s.lanes, relu)
+            line += SINGLE_LINES
+    while line < last_line:
         run_offsets(s, line // s.blocks, offset)
         sweep_line(s, top, rows, offset, packed + line * s.depth * s.lanes, bias_lines + line * s.lanes,
                    target + line // s.blocks * s.group_outputs + line % s.blocks * s.lanes,
-                   min(s.lanes, s.group_outputs - line % s.blocks * s.lanes))
+                   min(s.lanes, s.group_outputs - line % s.blocks * s.lanes), relu)
+        line += 1
+
+
+cdef inline void few_pixels(const Sweep* s, const real* top, ptrdiff_t rows, const ptrdiff_t* offset, const real* weight,
+                            const real* bias, real* target, bint relu) noexcept nogil:
+    """Take one pixel after another, SINGLE_LINES whole lines of outputs at a time."""
+    cdef const real* x
+    cdef real* y
+    cdef ptrdiff_t h, w, f
+    for h in range(rows):
+        for w in range(s.w.grid):
+            x = top + h * s.h.step * pitch(s) + w * s.w.step * s.channels
+            y = target + h * s.h.stride * s.out_row + w * s.w.stride * s.outputs
+            tile_single(&x, offset, s.runs, s.length, 1, weight, s.depth * s.lanes, bias, &y, s.lanes)
+            if relu:
+                for f in range(SINGLE_LINES * LINE_BYTES // <ptrdiff_t> sizeof(real)):
+                    y[f] = 0 if y[f] <= 0 else y[f]
 
 
 cdef inline void sweep_line(const Sweep* s, const real* top, ptrdiff_t rows, const ptrdiff_t* offset, const real* weight,
-                     const real* bias, real* target, ptrdiff_t used) noexcept nogil:
-    """Take the tile over all pixels of a band, a flat list over its rows, for one line of outputs."""
+                     const real* bias, real* target, ptrdiff_t used, bint relu) noexcept nogil:
+    """Take the tile over all pixels of a band for one line of outputs: row by row where nothing much is wasted at the rows'
+    ends, or where sums are short, else over a flat list of the pixels."""
     cdef const real* x[MAX_MR]
     cdef const real* init[MAX_MR]
     cdef real* y[MAX_MR]
     cdef real* result[MAX_MR]
     cdef real buffer[MAX_MR * 16]                        # where fewer than a line of outputs is wanted
-    cdef ptrdiff_t pixels = rows * s.w.grid, done = 0, i, h = 0, w = 0
+    cdef ptrdiff_t pixels = rows * s.w.grid, done = 0, i, f, h = 0, w = 0
     cdef ptrdiff_t x_row = s.h.step * pitch(s), x_step = s.w.step * s.channels
-    cdef ptrdiff_t y_row = s.h.stride * s.w.size * s.outputs, y_step = s.w.stride * s.outputs
+    cdef ptrdiff_t y_row = s.h.stride * s.out_row, y_step = s.w.stride * s.outputs
+    if used == s.lanes and s.w.grid >= MR and (s.w.grid % MR == 0 or s.depth <= SHORT):
+        for h in range(rows):
+            for i in range(parts(s.w.grid, MR)):
+                w = min(i * MR, s.w.grid - MR)           # the last tile of a row may do some pixels again
+                tile_row(top + h * x_row + w * x_step, x_step, offset, s.runs, s.length, weight, bias, relu,
+                         target + h * y_row + w * y_step, y_step)
+        return
     for i in range(MR):
         init[i] = bias
     while done < pixels:
@@ -70,6 +108,10 @@ cdef inline void sweep_line(const Sweep* s, const real* top, ptrdiff_t rows, con
                 x[i] = x[0]
                 y[i] = buffer + i * s.lanes
         tile(x, offset, s.runs, s.length, 1, weight, init, y)
+        if relu:
+            for i in range(MR):
+                for f in range(LINE_BYTES // <ptrdiff_t> sizeof(real)):
+                    y[i][f] = 0 if y[i][f] <= 0 else y[i][f]
         if used < s.lanes:
             for i in range(min(MR, pixels - done)):
                 memcpy(result[i], y[i], used * sizeof(real))

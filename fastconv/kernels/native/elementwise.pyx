@@ -1,12 +1,12 @@
 """Activation functions, element by element, in chunks that each belong to one thread. The NumPy twin is
 ../reference/elementwise.py."""
-from cython.parallel cimport parallel, prange
 from libc.stddef cimport ptrdiff_t
 
 cimport numpy as cnp
 
-from .common cimport SERIAL_SIZE, float_mode, flush_denormals, is_float, parts, real, restore_mode
+from .common cimport SERIAL_SIZE, is_float, parts, real
 from .exponential cimport exponential
+from .pool cimport parallel_for
 
 cnp.import_array()
 
@@ -18,6 +18,15 @@ cdef enum:
 # what happens to one chunk: a and b are inputs (b may be unused), out is written
 ctypedef void (*float_loop)(const float* a, const float* b, ptrdiff_t size, float* out) noexcept nogil
 ctypedef void (*double_loop)(const double* a, const double* b, ptrdiff_t size, double* out) noexcept nogil
+
+cdef struct Elements:
+    ptrdiff_t size
+    bint single
+    float_loop of_float
+    double_loop of_double
+    void* a
+    void* b
+    void* out
 
 
 def relu_forward(cnp.ndarray x, cnp.ndarray out, int n_threads):
@@ -41,23 +50,20 @@ def sigmoid_backward(cnp.ndarray dout, cnp.ndarray out, cnp.ndarray dx, int n_th
 
 
 cdef run(cnp.ndarray a, cnp.ndarray b, cnp.ndarray out, float_loop of_float, double_loop of_double, int n_threads):
-    cdef ptrdiff_t size = cnp.PyArray_SIZE(a), task, first
-    cdef bint single = is_float(a)
-    cdef char* pa = <char*> cnp.PyArray_DATA(a)
-    cdef char* pb = <char*> cnp.PyArray_DATA(b)
-    cdef char* po = <char*> cnp.PyArray_DATA(out)
-    cdef float_mode mode = 0
-    if size < SERIAL_SIZE:
-        n_threads = 1
-    with nogil, parallel(num_threads=n_threads):
-        mode = flush_denormals()
-        for task in prange(parts(size, CHUNK), schedule="static"):
-            first = task * CHUNK
-            if single:
-                of_float(<float*> pa + first, <float*> pb + first, min(CHUNK, size - first), <float*> po + first)
-            else:
-                of_double(<double*> pa + first, <double*> pb + first, min(CHUNK, size - first), <double*> po + first)
-        restore_mode(mode)
+    cdef Elements s
+    s.size, s.single, s.of_float, s.of_double = cnp.PyArray_SIZE(a), is_float(a), of_float, of_double
+    s.a, s.b, s.out = cnp.PyArray_DATA(a), cnp.PyArray_DATA(b), cnp.PyArray_DATA(out)
+    with nogil:
+        parallel_for(1 if s.size < SERIAL_SIZE else n_threads, parts(s.size, CHUNK), run_chunk, &s)
+
+
+cdef void run_chunk(void* context, ptrdiff_t task, int worker) noexcept nogil:
+    cdef const Elements* s = <Elements*> context
+    cdef ptrdiff_t at = task * CHUNK, size = min(CHUNK, s.size - at)
+    if s.single:
+        s.of_float(<float*> s.a + at, <float*> s.b + at, size, <float*> s.out + at)
+    else:
+        s.of_double(<double*> s.a + at, <double*> s.b + at, size, <double*> s.out + at)
 
 
 cdef void relu(const real* x, const real* unused, ptrdiff_t size, real* out) noexcept nogil:

@@ -8,14 +8,14 @@ Matrix Multiplication" (ACM TOMS 34, 2008). The NumPy twin is ../reference/gemm.
                 rows of a lie one after another (packed where a is transposed)
                 tile: MR rows times one line
 """
-from cython.parallel cimport parallel, prange, threadid
 from libc.stddef cimport ptrdiff_t
 from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
-from .common cimport (LINE_BYTES, MAX_MR, MR, SERIAL_SIZE, SERIAL_WORK, SUM_ROWS, Scratch, float_mode, flush_denormals,
-                      free_scratch, is_float, new_scratch, parts, real, restore_mode, sum_rows, tile, up_to)
+from .common cimport (LINE_BYTES, MAX_MR, MR, SERIAL_SIZE, SERIAL_WORK, SUM_ROWS, Scratch, free_scratch, is_float,
+                      new_scratch, parts, real, sum_rows, tile, up_to)
+from .pool cimport parallel_for
 
 cnp.import_array()
 
@@ -40,67 +40,109 @@ cdef struct Matrices:
     ptrdiff_t lanes        # outputs per line
     ptrdiff_t lines
 
+cdef struct Product:       # of the panel whose blocks are [first, last)
+    Matrices size
+    bint single
+    void* a
+    void* b
+    void* bias
+    void* out
+    char* packed           # [last - first][lines][KC][lanes]
+    char* buffers          # [worker][own] bytes, rows of a transposed a
+    ptrdiff_t own
+    ptrdiff_t first
+    ptrdiff_t last
+    ptrdiff_t groups       # per block
+    ptrdiff_t rows         # per task
+    ptrdiff_t line_tasks
+
+cdef struct Columns:
+    ptrdiff_t m
+    ptrdiff_t n
+    ptrdiff_t parts
+    bint single
+    void* dout
+    double* sums           # [parts][n], then their sum [n]
+
 
 def gemm(cnp.ndarray a, cnp.ndarray b, cnp.ndarray bias, cnp.ndarray out, int n_threads):
     """Write a (M,K) times b (K,N), any strides, plus bias (N,) or None, to out (M,N)."""
-    cdef Matrices s
+    cdef Product p
+    cdef Matrices* s = &p.size
     cdef ptrdiff_t size = cnp.PyArray_ITEMSIZE(a)
-    cdef void* initial = NULL if bias is None else cnp.PyArray_DATA(bias)
     s.m, s.k, s.n = a.shape[0], a.shape[1], b.shape[1]
     s.a_row, s.a_column = a.strides[0] // size, a.strides[1] // size
     s.b_row, s.b_column = b.strides[0] // size, b.strides[1] // size
     s.lanes = LINE_BYTES // size
     s.lines = parts(s.n, s.lanes)
-    if is_float(a):
-        multiply[float](&s, <float*> cnp.PyArray_DATA(a), <float*> cnp.PyArray_DATA(b), <float*> initial,
-                        <float*> cnp.PyArray_DATA(out), n_threads)
-    else:
-        multiply[double](&s, <double*> cnp.PyArray_DATA(a), <double*> cnp.PyArray_DATA(b), <double*> initial,
-                         <double*> cnp.PyArray_DATA(out), n_threads)
+    p.single = is_float(a)
+    p.a, p.b, p.out = cnp.PyArray_DATA(a), cnp.PyArray_DATA(b), cnp.PyArray_DATA(out)
+    p.bias = NULL if bias is None else cnp.PyArray_DATA(bias)
+    multiply(&p, size, n_threads)
 
 
 def bias_backward(cnp.ndarray dout, cnp.ndarray dbias, int n_threads):
     """Write the column sums of dout (M,N) to dbias (N,)."""
-    if is_float(dout):
-        column_sums[float](<float*> cnp.PyArray_DATA(dout), dout.shape[0], dout.shape[1],
-                           <float*> cnp.PyArray_DATA(dbias), n_threads)
-    else:
-        column_sums[double](<double*> cnp.PyArray_DATA(dout), dout.shape[0], dout.shape[1],
-                            <double*> cnp.PyArray_DATA(dbias), n_threads)
+    cdef Columns c
+    c.m, c.n, c.single, c.dout = dout.shape[0], dout.shape[1], is_float(dout), cnp.PyArray_DATA(dout)
+    c.parts = parts(c.m, SUM_ROWS)
+    cdef Scratch scratch = new_scratch((c.parts + 1) * c.n * sizeof(double))
+    c.sums = <double*> scratch.memory
+    with nogil:
+        parallel_for(1 if c.m * c.n < SERIAL_SIZE else n_threads, c.parts, sum_part, &c)
+        if c.single:
+            add_sums[float](&c, <float*> cnp.PyArray_DATA(dbias))
+        else:
+            add_sums[double](&c, <double*> cnp.PyArray_DATA(dbias))
+    free_scratch(scratch)
 
 
-cdef int multiply(const Matrices* s, const real* a, const real* b, const real* bias, real* out,
-                  int n_threads) except -1:
-    cdef ptrdiff_t rows = min(MC, max(MR, parts(parts(s.m, ROW_PARTS), MR) * MR))
-    cdef ptrdiff_t row_tasks = parts(s.m, rows), line_tasks = parts(s.lines, NC), groups = parts(s.lines, GROUP)
-    cdef ptrdiff_t block_size = s.lines * s.lanes * KC, blocks = max(1, parts(s.k, KC))
-    cdef ptrdiff_t panel = min(blocks, max(1, PANEL_BYTES // max(1, block_size * <ptrdiff_t> sizeof(real))))
+cdef int multiply(Product* p, ptrdiff_t item, int n_threads) except -1:
+    cdef const Matrices* s = &p.size
+    cdef ptrdiff_t block_bytes = s.lines * LINE_BYTES * KC, blocks = max(1, parts(s.k, KC))
+    cdef ptrdiff_t panel = min(blocks, max(1, PANEL_BYTES // max(1, block_bytes))), row_tasks
     if s.m * s.lines * s.lanes * max(s.k, 1) < SERIAL_WORK:
         n_threads = 1
-    cdef ptrdiff_t own = up_to(rows * min(s.k, KC) * sizeof(real), LINE_BYTES) if s.a_column != 1 else 0
-    cdef Scratch scratch = new_scratch(panel * block_size * sizeof(real) + n_threads * own)
-    cdef real* packed = <real*> scratch.memory
-    cdef char* private = scratch.memory + panel * block_size * sizeof(real)
-    cdef ptrdiff_t first = 0, last = 0, piece, task
-    cdef float_mode mode = 0
-    with nogil, parallel(num_threads=n_threads):
-        mode = flush_denormals()
-        for first in range(parts(blocks, panel)):
-            last = min((first + 1) * panel, blocks)
-            for piece in prange((last - first * panel) * groups, schedule="static"):
-                pack_group(s, b, (first * panel + piece // groups) * KC, piece % groups * GROUP,
-                           packed + piece // groups * block_size)
-            for task in prange(row_tasks * line_tasks, schedule="dynamic"):
-                multiply_blocks(s, a, bias, first * panel, last, packed, block_size, task // line_tasks * rows,
-                                min(s.m, (task // line_tasks + 1) * rows), task % line_tasks * NC,
-                                min(s.lines, (task % line_tasks + 1) * NC), out, <real*> (private + threadid() * own))
-        restore_mode(mode)
+    p.rows = min(MC, max(MR, parts(parts(s.m, ROW_PARTS), MR) * MR))
+    p.groups, p.line_tasks, row_tasks = parts(s.lines, GROUP), parts(s.lines, NC), parts(s.m, p.rows)
+    p.own = up_to(p.rows * min(s.k, KC) * item, LINE_BYTES) if s.a_column != 1 else 0
+    cdef Scratch scratch = new_scratch(panel * block_bytes + n_threads * p.own)
+    p.packed, p.buffers = scratch.memory, scratch.memory + panel * block_bytes
+    p.first = 0
+    with nogil:
+        while p.first < blocks:
+            p.last = min(p.first + panel, blocks)
+            parallel_for(n_threads, (p.last - p.first) * p.groups, pack_task, p)
+            parallel_for(n_threads, row_tasks * p.line_tasks, multiply_task, p)
+            p.first = p.last
     free_scratch(scratch)
     return 0
 
 
+cdef void pack_task(void* context, ptrdiff_t task, int worker) noexcept nogil:
+    cdef const Product* p = <Product*> context
+    cdef const Matrices* s = &p.size
+    cdef ptrdiff_t block = task // p.groups, line = task % p.groups * GROUP, first = (p.first + block) * KC
+    cdef char* packed = p.packed + block * s.lines * LINE_BYTES * KC
+    if p.single:
+        pack_group(s, <float*> p.b, first, line, <float*> packed)
+    else:
+        pack_group(s, <double*> p.b, first, line, <double*> packed)
+
+
+cdef void multiply_task(void* context, ptrdiff_t task, int worker) noexcept nogil:
+    cdef const Product* p = <Product*> context
+    cdef char* buffer = p.buffers + worker * p.own
+    cdef ptrdiff_t row = task // p.line_tasks * p.rows, line = task % p.line_tasks * NC
+    if p.single:
+        multiply_blocks(p, <float*> p.a, <float*> p.bias, <float*> p.packed, row, line, <float*> p.out, <float*> buffer)
+    else:
+        multiply_blocks(p, <double*> p.a, <double*> p.bias, <double*> p.packed, row, line, <double*> p.out,
+                        <double*> buffer)
+
+
 cdef void pack_group(const Matrices* s, const real* b, ptrdiff_t first, ptrdiff_t line, real* packed) noexcept nogil:
-    """Write packed [line][depth][lane]: rows [first, first + KC) of GROUP lines of b's columns, zeros behind the last."""
+    """Write packed [line][depth][lane]: rows [first, first + KC) of GROUP lines of b, zeros behind the last column."""
     cdef ptrdiff_t depth = min(KC, s.k - first), last = min(line + GROUP, s.lines), k, l, j, used
     cdef const real* source
     cdef real* target
@@ -118,20 +160,20 @@ cdef void pack_group(const Matrices* s, const real* b, ptrdiff_t first, ptrdiff_
                     target[j] = 0
 
 
-cdef void multiply_blocks(const Matrices* s, const real* a, const real* bias, ptrdiff_t first, ptrdiff_t last,
-                          const real* packed, ptrdiff_t block_size, ptrdiff_t row, ptrdiff_t last_row,
-                          ptrdiff_t first_line, ptrdiff_t last_line, real* out, real* buffer) noexcept nogil:
-    """Add the products of the blocks [first, last) of a panel."""
+cdef void multiply_blocks(const Product* p, const real* a, const real* bias, const real* packed, ptrdiff_t row,
+                          ptrdiff_t line, real* out, real* buffer) noexcept nogil:
+    """Add the products of a panel's blocks."""
+    cdef const Matrices* s = &p.size
     cdef ptrdiff_t block
-    for block in range(first, last):
-        multiply_block(s, a, bias, block * KC, packed + (block - first) * block_size, row, last_row, first_line, last_line,
-                       out, buffer)
+    for block in range(p.first, p.last):
+        multiply_block(s, a, bias, block * KC, packed + (block - p.first) * s.lines * s.lanes * KC, row,
+                       min(s.m, row + p.rows), line, min(s.lines, line + NC), out, buffer)
 
 
 cdef void multiply_block(const Matrices* s, const real* a, const real* bias, ptrdiff_t first, const real* packed,
                          ptrdiff_t row, ptrdiff_t last_row, ptrdiff_t first_line, ptrdiff_t last_line, real* out,
                          real* buffer) noexcept nogil:
-    """Add columns [first, first + KC) of some rows of a times some packed lines to out; the first block starts at bias."""
+    """Add columns [first, first + KC) of some rows of a times packed lines to out; the first block starts at bias."""
     cdef const real* x[MAX_MR]
     cdef const real* init[MAX_MR]
     cdef real* y[MAX_MR]
@@ -168,21 +210,18 @@ cdef void multiply_block(const Matrices* s, const real* a, const real* bias, ptr
             r = r + MR
 
 
-cdef int column_sums(const real* dout, ptrdiff_t m, ptrdiff_t n, real* dbias, int n_threads) except -1:
-    cdef ptrdiff_t tasks = parts(m, SUM_ROWS), task, j
-    cdef Scratch scratch = new_scratch((tasks + 1) * n * sizeof(double))
-    cdef double* sums = <double*> scratch.memory
-    cdef double* total = sums + tasks * n
-    cdef float_mode mode = 0
-    if m * n < SERIAL_SIZE:
-        n_threads = 1
-    with nogil, parallel(num_threads=n_threads):
-        mode = flush_denormals()
-        for task in prange(tasks, schedule="static"):
-            sum_rows(dout + task * SUM_ROWS * n, min(SUM_ROWS, m - task * SUM_ROWS), n, sums + task * n)
-        restore_mode(mode)
-    sum_rows[double](sums, tasks, n, total)
-    for j in range(n):
+cdef void sum_part(void* context, ptrdiff_t task, int worker) noexcept nogil:
+    cdef const Columns* c = <Columns*> context
+    cdef ptrdiff_t rows = min(SUM_ROWS, c.m - task * SUM_ROWS), at = task * SUM_ROWS * c.n
+    if c.single:
+        sum_rows(<float*> c.dout + at, rows, c.n, c.sums + task * c.n)
+    else:
+        sum_rows(<double*> c.dout + at, rows, c.n, c.sums + task * c.n)
+
+
+cdef void add_sums(const Columns* c, real* dbias) noexcept nogil:
+    cdef double* total = c.sums + c.parts * c.n
+    cdef ptrdiff_t j
+    sum_rows[double](c.sums, c.parts, c.n, total)
+    for j in range(c.n):
         dbias[j] = <real> total[j]
-    free_scratch(scratch)
-    return 0

@@ -2,13 +2,13 @@
 
     col[n*OH*OW + oh*OW + ow, c*FH*FW + fh*FW + fw] = x[n, c, oh*sh - ph + fh, ow*sw - pw + fw]
 """
-from cython.parallel cimport parallel, prange
 from libc.stddef cimport ptrdiff_t
 from libc.string cimport memset
 
 cimport numpy as cnp
 
-from .common cimport SERIAL_SIZE, float_mode, flush_denormals, is_float, real, restore_mode
+from .common cimport SERIAL_SIZE, is_float, parts, real, task_rows
+from .pool cimport parallel_for
 
 cnp.import_array()
 
@@ -28,27 +28,33 @@ cdef struct Windows:
     ptrdiff_t pw
     ptrdiff_t oh
     ptrdiff_t ow
+    ptrdiff_t rows         # of results per task; images for col2im
+    bint single
+    void* image
+    void* col
 
 
 def im2col(cnp.ndarray x, tuple filter_size, tuple stride, tuple pad, cnp.ndarray col, int n_threads):
     """x (N,C,H,W), any strides, to col (N*OH*OW, C*FH*FW)."""
-    cdef Windows s = windows(x, filter_size, stride, pad)
-    if is_float(x):
-        gather[float](&s, <float*> cnp.PyArray_DATA(x), <float*> cnp.PyArray_DATA(col), n_threads)
-    else:
-        gather[double](&s, <double*> cnp.PyArray_DATA(x), <double*> cnp.PyArray_DATA(col), n_threads)
+    cdef Windows s = windows(x, filter_size, stride, pad, col)
+    s.rows = task_rows(row_size(&s))
+    if s.n * s.oh * row_size(&s) < SERIAL_SIZE:
+        n_threads = 1
+    with nogil:
+        parallel_for(n_threads, parts(s.n * s.oh, s.rows), gather_task, &s)
 
 
 def col2im(cnp.ndarray col, tuple filter_size, tuple stride, tuple pad, cnp.ndarray dx, int n_threads):
     """col (N*OH*OW, C*FH*FW) to dx (N,C,H,W), C-contiguous; where windows overlap, their values add up."""
-    cdef Windows s = windows(dx, filter_size, stride, pad)
-    if is_float(dx):
-        scatter[float](&s, <float*> cnp.PyArray_DATA(col), <float*> cnp.PyArray_DATA(dx), n_threads)
-    else:
-        scatter[double](&s, <double*> cnp.PyArray_DATA(col), <double*> cnp.PyArray_DATA(dx), n_threads)
+    cdef Windows s = windows(dx, filter_size, stride, pad, col)
+    s.rows = task_rows(s.oh * row_size(&s))
+    if s.n * s.oh * row_size(&s) < SERIAL_SIZE:
+        n_threads = 1
+    with nogil:
+        parallel_for(n_threads, parts(s.n, s.rows), scatter_task, &s)
 
 
-cdef Windows windows(cnp.ndarray image, tuple filter_size, tuple stride, tuple pad):
+cdef Windows windows(cnp.ndarray image, tuple filter_size, tuple stride, tuple pad, cnp.ndarray col):
     cdef Windows s
     cdef int axis
     s.n, s.c, s.h, s.w = image.shape[0], image.shape[1], image.shape[2], image.shape[3]
@@ -58,19 +64,24 @@ cdef Windows windows(cnp.ndarray image, tuple filter_size, tuple stride, tuple p
     s.sh, s.sw = stride
     s.ph, s.pw = pad
     s.oh, s.ow = (s.h + 2 * s.ph - s.fh) // s.sh + 1, (s.w + 2 * s.pw - s.fw) // s.sw + 1
+    s.single, s.image, s.col = is_float(image), cnp.PyArray_DATA(image), cnp.PyArray_DATA(col)
     return s
 
 
-cdef void gather(const Windows* s, const real* x, real* col, int n_threads) noexcept:
-    cdef ptrdiff_t row, width = s.ow * s.c * s.fh * s.fw
-    cdef float_mode mode = 0
-    if s.n * s.oh * width < SERIAL_SIZE:
-        n_threads = 1
-    with nogil, parallel(num_threads=n_threads):
-        mode = flush_denormals()
-        for row in prange(s.n * s.oh, schedule="static"):
-            gather_row(s, x + row // s.oh * s.step[0], row % s.oh, col + row * width)
-        restore_mode(mode)
+cdef inline ptrdiff_t row_size(const Windows* s) noexcept nogil:
+    """Return the elements of col that belong to one row of results."""
+    return s.ow * s.c * s.fh * s.fw
+
+
+cdef void gather_task(void* context, ptrdiff_t task, int worker) noexcept nogil:
+    cdef const Windows* s = <Windows*> context
+    cdef ptrdiff_t row, to, start
+    for row in range(task * s.rows, min(s.n * s.oh, (task + 1) * s.rows)):
+        start, to = row // s.oh * s.step[0], row * row_size(s)
+        if s.single:
+            gather_row(s, <float*> s.image + start, row % s.oh, <float*> s.col + to)
+        else:
+            gather_row(s, <double*> s.image + start, row % s.oh, <double*> s.col + to)
 
 
 cdef void gather_row(const Windows* s, const real* image, ptrdiff_t oh, real* col) noexcept nogil:
@@ -87,16 +98,15 @@ cdef void gather_row(const Windows* s, const real* image, ptrdiff_t oh, real* co
                 col += s.fw
 
 
-cdef void scatter(const Windows* s, const real* col, real* dx, int n_threads) noexcept:
-    cdef ptrdiff_t image, size = s.oh * s.ow * s.c * s.fh * s.fw
-    cdef float_mode mode = 0
-    if s.n * size < SERIAL_SIZE:
-        n_threads = 1
-    with nogil, parallel(num_threads=n_threads):
-        mode = flush_denormals()
-        for image in prange(s.n, schedule="static"):
-            scatter_image(s, col + image * size, dx + image * s.step[0])
-        restore_mode(mode)
+cdef void scatter_task(void* context, ptrdiff_t task, int worker) noexcept nogil:
+    cdef const Windows* s = <Windows*> context
+    cdef ptrdiff_t image, start, to
+    for image in range(task * s.rows, min(s.n, (task + 1) * s.rows)):
+        start, to = image * s.oh * row_size(s), image * s.step[0]
+        if s.single:
+            scatter_image(s, <float*> s.col + start, <float*> s.image + to)
+        else:
+            scatter_image(s, <double*> s.col + start, <double*> s.image + to)
 
 
 cdef void scatter_image(const Windows* s, const real* col, real* dx) noexcept nogil:

@@ -1,11 +1,11 @@
 """Parameter updates in one pass over memory, in place. The NumPy twin is ../reference/optimizer.py."""
-from cython.parallel cimport parallel, prange
 from libc.math cimport sqrt
 from libc.stddef cimport ptrdiff_t
 
 cimport numpy as cnp
 
-from .common cimport SERIAL_SIZE, float_mode, flush_denormals, is_float, parts, real, restore_mode
+from .common cimport SERIAL_SIZE, is_float, parts, real
+from .pool cimport parallel_for
 
 cnp.import_array()
 
@@ -24,6 +24,19 @@ ctypedef void (*float_rule)(const float* g, float a, float b, float c, ptrdiff_t
                             float* v) noexcept nogil
 ctypedef void (*double_rule)(const double* g, double a, double b, double c, ptrdiff_t size, double* p, double* u,
                              double* v) noexcept nogil
+
+cdef struct Update:
+    ptrdiff_t size
+    bint single
+    float_rule of_float
+    double_rule of_double
+    double a
+    double b
+    double c
+    void* g
+    void* p
+    void* u
+    void* v
 
 
 def sgd_update(cnp.ndarray grad, double lr, cnp.ndarray param, int n_threads):
@@ -60,26 +73,22 @@ def adam_update(cnp.ndarray grad, double lr_t, double beta1, double beta2, cnp.n
 
 cdef run(cnp.ndarray grad, double a, double b, double c, cnp.ndarray param, cnp.ndarray first_state,
          cnp.ndarray second_state, float_rule of_float, double_rule of_double, int n_threads):
-    cdef ptrdiff_t size = cnp.PyArray_SIZE(param), task, at
-    cdef bint single = is_float(param)
-    cdef char* g = <char*> cnp.PyArray_DATA(grad)
-    cdef char* p = <char*> cnp.PyArray_DATA(param)
-    cdef char* u = <char*> cnp.PyArray_DATA(first_state)
-    cdef char* v = <char*> cnp.PyArray_DATA(second_state)
-    cdef float_mode mode = 0
-    if size < SERIAL_SIZE:
-        n_threads = 1
-    with nogil, parallel(num_threads=n_threads):
-        mode = flush_denormals()
-        for task in prange(parts(size, CHUNK), schedule="static"):
-            at = task * CHUNK
-            if single:
-                of_float(<float*> g + at, a, b, c, min(CHUNK, size - at), <float*> p + at, <float*> u + at,
-                         <float*> v + at)
-            else:
-                of_double(<double*> g + at, a, b, c, min(CHUNK, size - at), <double*> p + at, <double*> u + at,
-                          <double*> v + at)
-        restore_mode(mode)
+    cdef Update s
+    s.size, s.single, s.of_float, s.of_double = cnp.PyArray_SIZE(param), is_float(param), of_float, of_double
+    s.a, s.b, s.c = a, b, c
+    s.g, s.p = cnp.PyArray_DATA(grad), cnp.PyArray_DATA(param)
+    s.u, s.v = cnp.PyArray_DATA(first_state), cnp.PyArray_DATA(second_state)
+    with nogil:
+        parallel_for(1 if s.size < SERIAL_SIZE else n_threads, parts(s.size, CHUNK), run_chunk, &s)
+
+
+cdef void run_chunk(void* context, ptrdiff_t task, int worker) noexcept nogil:
+    cdef const Update* s = <Update*> context
+    cdef ptrdiff_t at = task * CHUNK, size = min(CHUNK, s.size - at)
+    if s.single:
+        s.of_float(<float*> s.g + at, s.a, s.b, s.c, size, <float*> s.p + at, <float*> s.u + at, <float*> s.v + at)
+    else:
+        s.of_double(<double*> s.g + at, s.a, s.b, s.c, size, <double*> s.p + at, <double*> s.u + at, <double*> s.v + at)
 
 
 cdef inline real root(real x) noexcept nogil:

@@ -41,7 +41,14 @@ cdef struct Sweep:
     ptrdiff_t depth           # runs * length: products per result
     ptrdiff_t band_h          # source rows below `rows` grid rows are rows*step + band_h
     ptrdiff_t band_w          # source columns below a grid row
-    bint padded               # some taps fall outside the source
+    ptrdiff_t source_row      # elements from one source row to the next
+    ptrdiff_t source_image    # and from one image to the next
+    ptrdiff_t out_row         # the same of the output
+    ptrdiff_t out_image
+    ptrdiff_t before          # pixels of zeros around the source, above and to the left, that may be read
+    ptrdiff_t after           # and below and to the right
+    bint room                 # the output's memory goes on to the next multiple of four rows and columns
+    bint padded               # some taps fall outside the source and its zeros
     ptrdiff_t rows            # grid rows per task
     ptrdiff_t bands           # tasks per image
 
@@ -84,12 +91,19 @@ cdef inline ptrdiff_t span(const Axis* a) noexcept nogil:
     return (a.taps - 1) * a.at_step + 1 if a.taps else 0
 
 
-cdef inline bint needs_padding(const Axis* a) noexcept nogil:
-    return a.at < 0 or a.at + (a.grid - 1) * a.step + span(a) > a.source
+cdef inline bint needs_padding(const Axis* a, ptrdiff_t before, ptrdiff_t after) noexcept nogil:
+    return a.at < -before or a.at + (a.grid - 1) * a.step + span(a) > a.source + after
+
+
+cdef inline void dense_maps(Sweep* s) noexcept nogil:
+    """Say that source and output have nothing around them."""
+    s.source_row, s.out_row = s.w.source * s.channels, s.w.size * s.outputs
+    s.source_image, s.out_image = s.h.source * s.source_row, s.h.size * s.out_row
+    s.before, s.after, s.room = 0, 0, False
 
 
 cdef inline void finish_sweep(Sweep* s, ptrdiff_t lanes) noexcept nogil:
-    """Fill in what follows from the two axes, the channels and the groups."""
+    """Fill in what follows from the two axes, the channels, the groups and the maps."""
     s.group_channels, s.group_outputs = s.channels // s.groups, s.outputs // s.groups
     s.lanes, s.blocks = lanes, parts(s.group_outputs, lanes)
     if s.groups == 1 and (s.w.at_step == 1 or s.w.taps == 1):  # (tap, channel) is contiguous in NHWC memory
@@ -99,7 +113,7 @@ cdef inline void finish_sweep(Sweep* s, ptrdiff_t lanes) noexcept nogil:
     s.depth = s.runs * s.length
     s.band_h = span(&s.h) - s.h.step
     s.band_w = (s.w.grid - 1) * s.w.step + span(&s.w)
-    s.padded = s.depth > 0 and (needs_padding(&s.h) or needs_padding(&s.w))
+    s.padded = s.depth > 0 and (needs_padding(&s.h, s.before, s.after) or needs_padding(&s.w, s.before, s.after))
     s.rows, s.bands = s.h.grid, 1
 
 
@@ -116,7 +130,7 @@ cdef inline ptrdiff_t band_size(const Sweep* s) noexcept nogil:
 
 cdef inline ptrdiff_t pitch(const Sweep* s) noexcept nogil:
     """Return the elements from one source row to the next, as `band` lays them out."""
-    return (s.band_w if s.padded else s.w.source) * s.channels
+    return s.band_w * s.channels if s.padded else s.source_row
 
 
 cdef inline void run_offsets(const Sweep* s, ptrdiff_t group, ptrdiff_t* offset) noexcept nogil:
@@ -134,9 +148,9 @@ cdef inline const real* band(const Sweep* s, const real* source, ptrdiff_t n, pt
     Where taps reach into the padding, that is in `buffer`, a copy of the `rows` grid rows' source with its zeros.
     """
     cdef ptrdiff_t c = s.channels, top = row * s.h.step + s.h.at, left = s.w.at
-    cdef const real* image = source + n * s.h.source * s.w.source * c
+    cdef const real* image = source + n * s.source_image
     if not s.padded:
-        return image + (top * s.w.source + left) * c
+        return image + top * s.source_row + left * c
     cdef ptrdiff_t i, first = min(max(-left, 0), s.band_w), last = max(min(s.w.source - left, s.band_w), first)
     cdef real* to = buffer
     for i in range(top, top + rows * s.h.step + s.band_h):
@@ -144,7 +158,7 @@ cdef inline const real* band(const Sweep* s, const real* source, ptrdiff_t n, pt
             memset(to, 0, s.band_w * c * sizeof(real))
         else:
             memset(to, 0, first * c * sizeof(real))
-            memcpy(to + first * c, image + (i * s.w.source + left + first) * c, (last - first) * c * sizeof(real))
+            memcpy(to + first * c, image + i * s.source_row + (left + first) * c, (last - first) * c * sizeof(real))
             memset(to + last * c, 0, (s.band_w - last) * c * sizeof(real))
         to += s.band_w * c
     return buffer

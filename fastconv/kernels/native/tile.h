@@ -14,6 +14,7 @@
 #define FASTCONV_TILE_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #define LINE_BYTES 64
 
@@ -40,15 +41,19 @@
 #define VECTORS (LINE_BYTES / VECTOR_BYTES)
 
 #define REAL float
+#define INTEGER int32_t
 #define TYPED(name) name##_float
 #include "tile_body.h"
 #undef REAL
+#undef INTEGER
 #undef TYPED
 
 #define REAL double
+#define INTEGER int64_t
 #define TYPED(name) name##_double
 #include "tile_body.h"
 #undef REAL
+#undef INTEGER
 #undef TYPED
 
 #endif

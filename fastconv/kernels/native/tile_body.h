@@ -2,6 +2,7 @@
 
 /* alignment of one element: lines may start anywhere */
 typedef REAL TYPED(vector) __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(REAL)), may_alias));
+typedef INTEGER TYPED(integers) __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(REAL)), may_alias));
 typedef struct { TYPED(vector) v[VECTORS]; } TYPED(line);
 
 static inline __attribute__((always_inline)) TYPED(line) TYPED(load)(const REAL *p) {
@@ -16,6 +17,12 @@ static inline __attribute__((always_inline)) void TYPED(store)(REAL *p, TYPED(li
 
 static inline __attribute__((always_inline)) TYPED(line) TYPED(fma)(TYPED(line) a, REAL x, TYPED(line) w) {
     for (int j = 0; j < VECTORS; j++) a.v[j] += x * w.v[j];
+    return a;
+}
+
+/* 0 where a <= 0, else a; nan passes */
+static inline __attribute__((always_inline, unused)) TYPED(line) TYPED(positive)(TYPED(line) a) {
+    for (int j = 0; j < VECTORS; j++) a.v[j] = (TYPED(vector))((TYPED(integers))a.v[j] & ~(a.v[j] <= 0));
     return a;
 }
 
@@ -42,3 +49,49 @@ static __attribute__((unused)) void TYPED(tile)(const REAL *const *x, const ptrd
     EACH_ROW(STORE)
 #undef STORE
 }
+
+/* The same for rows that are evenly spaced: x_step and y_step apart, all starting at init; of what comes out the positive
+ * part, with relu. No pointers to set up, which counts where the sum is short: an image's first layer. */
+static __attribute__((unused)) void TYPED(tile_row)(const REAL *x, ptrdiff_t x_step, const ptrdiff_t *offset, ptrdiff_t runs,
+                                                    ptrdiff_t length, const REAL *w, const REAL *init, int relu, REAL *y,
+                                                    ptrdiff_t y_step) {
+#define DECLARE(i) TYPED(line) a##i = TYPED(load)(init);
+    EACH_ROW(DECLARE)
+#undef DECLARE
+    for (ptrdiff_t r = 0; r < runs; r++) {
+        const REAL *row = x + offset[r];
+        for (ptrdiff_t k = 0; k < length; k++, row++, w += LINE_BYTES / sizeof(REAL)) {
+            const TYPED(line) b = TYPED(load)(w);
+#define ADD(i) a##i = TYPED(fma)(a##i, row[i * x_step], b);
+            EACH_ROW(ADD)
+#undef ADD
+        }
+    }
+#define STORE(i) TYPED(store)(y + i * y_step, relu ? TYPED(positive)(a##i) : a##i);
+    EACH_ROW(STORE)
+#undef STORE
+}
+
+/* The same for fewer rows and more lines, where a whole tile of rows would be mostly unused: the lines' weights are w_line
+ * apart, their outputs y_line; init holds them one after another. Sums are taken in the same order as above. */
+#define DEFINE_TILE(NAME, ROWS, LINES)                                                                              \
+    static __attribute__((unused)) void TYPED(NAME)(                                                                \
+        const REAL *const *x, const ptrdiff_t *offset, ptrdiff_t runs, ptrdiff_t length, ptrdiff_t step,            \
+        const REAL *w, ptrdiff_t w_line, const REAL *init, REAL *const *y, ptrdiff_t y_line) {                      \
+        enum { LANES = LINE_BYTES / sizeof(REAL) };                                                                 \
+        TYPED(line) a[ROWS][LINES], b[LINES];                                                                       \
+        for (int i = 0; i < ROWS; i++)                                                                              \
+            for (int j = 0; j < LINES; j++) a[i][j] = TYPED(load)(init + j * LANES);                                \
+        for (ptrdiff_t r = 0; r < runs; r++)                                                                        \
+            for (ptrdiff_t k = 0; k < length * step; k += step, w += LANES) {                                       \
+                for (int j = 0; j < LINES; j++) b[j] = TYPED(load)(w + j * w_line);                                 \
+                for (int i = 0; i < ROWS; i++)                                                                      \
+                    for (int j = 0; j < LINES; j++) a[i][j] = TYPED(fma)(a[i][j], x[i][offset[r] + k], b[j]);       \
+            }                                                                                                       \
+        for (int i = 0; i < ROWS; i++)                                                                              \
+            for (int j = 0; j < LINES; j++) TYPED(store)(y[i] + j * y_line, a[i][j]);                               \
+    }
+
+DEFINE_TILE(tile_half, MR / 2, 2)
+DEFINE_TILE(tile_single, 1, 4)
+#undef DEFINE_TILE

@@ -9,6 +9,7 @@
 #ifndef FASTCONV_WINOGRAD_H
 #define FASTCONV_WINOGRAD_H
 
+#include "relu_pool.h"
 #include "tile.h"
 
 #define VECTOR_FLOATS (VECTOR_BYTES / (int)sizeof(float))
@@ -16,20 +17,24 @@
 #define INLINE static inline __attribute__((always_inline))
 
 typedef vector_float vec;
+typedef integers_float ivec;
 
 INLINE vec load_vec(const float *p) { return *(const vec *)p; }
 INLINE void store_vec(float *p, vec a) { *(vec *)p = a; }
 
-/* B' d: six inputs in a row to the six points 0, 1, -1, 2, -2, infinity */
-INLINE void points(const vec *d, vec *v) {
-    const vec even1 = d[4] - 4 * d[2], odd1 = d[3] - 4 * d[1];
-    const vec even2 = d[4] - d[2], odd2 = 2 * (d[3] - d[1]);
-    v[0] = 4 * d[0] - 5 * d[2] + d[4];
-    v[1] = even1 + odd1;
-    v[2] = even1 - odd1;
-    v[3] = even2 + odd2;
-    v[4] = even2 - odd2;
-    v[5] = 4 * d[1] - 5 * d[3] + d[5];
+/* B' d: six inputs in a row to two of the six points 0, 1, -1, 2, -2, infinity. PAIRS says which two; the pairs are taken
+ * one after another, so that half a transform fits the registers. */
+static const int PAIRS[3][2] = {{0, 5}, {1, 2}, {3, 4}};
+
+INLINE void point_pair(int pair, const vec *d, vec *a, vec *b) {
+    if (pair == 0) {
+        *a = 4 * d[0] - 5 * d[2] + d[4];
+        *b = 4 * d[1] - 5 * d[3] + d[5];
+    } else {
+        const vec even = pair == 1 ? d[4] - 4 * d[2] : d[4] - d[2], odd = pair == 1 ? d[3] - 4 * d[1] : 2 * (d[3] - d[1]);
+        *a = even + odd;
+        *b = even - odd;
+    }
 }
 
 /* G g: three filter taps to the six points */
@@ -74,16 +79,20 @@ INLINE void taps(const vec *u, vec *g) {
 
 /* v[i*6 + j] = B' d B of the 6x6 pixels d[i*row + j*column] */
 static void winograd_input(const float *d, ptrdiff_t row, ptrdiff_t column, float *v, ptrdiff_t step) {
-    for (int k = 0; k < VECTORS; k++) {
-        vec in[6], half[6][6], out[6];
-        for (int j = 0; j < 6; j++) {
-            for (int i = 0; i < 6; i++) in[i] = load_vec(d + i * row + j * column + LANE_OF(k));
-            points(in, out);
-            for (int i = 0; i < 6; i++) half[i][j] = out[i];
-        }
-        for (int i = 0; i < 6; i++) {
-            points(half[i], out);
-            for (int j = 0; j < 6; j++) store_vec(v + (i * 6 + j) * step + LANE_OF(k), out[j]);
+    for (int k = 0; k < VECTORS; k++, d += VECTOR_FLOATS, v += VECTOR_FLOATS) {
+        _Pragma("GCC unroll 3") for (int pair = 0; pair < 3; pair++) {
+            vec in[6], half[2][6], a, b;
+            for (int j = 0; j < 6; j++) {
+                for (int i = 0; i < 6; i++) in[i] = load_vec(d + i * row + j * column);
+                point_pair(pair, in, &half[0][j], &half[1][j]);
+            }
+            for (int i = 0; i < 2; i++) {
+                _Pragma("GCC unroll 3") for (int other = 0; other < 3; other++) {
+                    point_pair(other, half[i], &a, &b);
+                    store_vec(v + (PAIRS[pair][i] * 6 + PAIRS[other][0]) * step, a);
+                    store_vec(v + (PAIRS[pair][i] * 6 + PAIRS[other][1]) * step, b);
+                }
+            }
         }
     }
 }
@@ -104,25 +113,70 @@ static void winograd_filter(const float *g, ptrdiff_t tap, float *u, ptrdiff_t s
     }
 }
 
-/* y[i*4 + j] = A' m A + bias of the 36 sums m[i*6 + j]; returns 0 where a result is nan or infinite */
-static int winograd_output(const float *m, ptrdiff_t step, const float *bias, float *y, ptrdiff_t row, ptrdiff_t column) {
+/* A' m A + bias of the 36 sums m[i*6 + j], into y; returns 0 where a result is nan or infinite */
+INLINE int output_vectors(const float *m, ptrdiff_t step, const float *bias, vec y[4][4]) {
+    vec in[6], half[4][6], out[4], zero = load_vec(bias) * 0;
+    const vec b = load_vec(bias);
+    int finite = 1;
+    for (int j = 0; j < 6; j++) {
+        for (int i = 0; i < 6; i++) in[i] = load_vec(m + (i * 6 + j) * step);
+        outputs(in, out);
+        for (int i = 0; i < 4; i++) half[i][j] = out[i];
+    }
+    for (int i = 0; i < 4; i++) {
+        outputs(half[i], out);
+        for (int j = 0; j < 4; j++) {
+            y[i][j] = out[j] + b;
+            zero += out[j] * 0;
+        }
+    }
+    for (int lane = 0; lane < VECTOR_FLOATS; lane++) finite &= zero[lane] == 0;
+    return finite;
+}
+
+INLINE vec keep_where(ivec condition, vec a) { return (vec)((ivec)a & condition); }
+
+/* y[i*row + j*column] = the 4x4 results, their positive part (relu), or zero where mask[i*mask_row + j*column] <= 0
+    (mask, if not NULL) */
+static int winograd_output(const float *m, ptrdiff_t step, const float *bias, int relu, const float *mask,
+                           ptrdiff_t mask_row, float *y, ptrdiff_t row, ptrdiff_t column) {
     int finite = 1;
     for (int k = 0; k < VECTORS; k++) {
-        vec in[6], half[4][6], out[4], zero = load_vec(bias + LANE_OF(k)) * 0;
-        const vec b = load_vec(bias + LANE_OF(k));
-        for (int j = 0; j < 6; j++) {
-            for (int i = 0; i < 6; i++) in[i] = load_vec(m + (i * 6 + j) * step + LANE_OF(k));
-            outputs(in, out);
-            for (int i = 0; i < 4; i++) half[i][j] = out[i];
-        }
+        vec out[4][4];
+        finite &= output_vectors(m + LANE_OF(k), step, bias + LANE_OF(k), out);
         for (int i = 0; i < 4; i++) {
-            outputs(half[i], out);
             for (int j = 0; j < 4; j++) {
-                store_vec(y + i * row + j * column + LANE_OF(k), out[j] + b);
-                zero += out[j] * 0;
+                if (relu) out[i][j] = keep_where(out[i][j] > 0, out[i][j]);
+                if (mask) {
+                    const vec x = load_vec(mask + i * mask_row + j * column + LANE_OF(k));
+                    out[i][j] = keep_where(~(x <= 0), out[i][j]);
+                }
+                store_vec(y + i * row + j * column + LANE_OF(k), out[i][j]);
             }
         }
-        for (int lane = 0; lane < VECTOR_FLOATS; lane++) finite &= zero[lane] == 0;
+    }
+    return finite;
+}
+
+/* y[i*row + j*column] = the largest of each 2x2 of the results' positive parts; winner[i*winner_row + j*column] says which
+ * of the four was the first to be it, DEAD where none is positive */
+static int winograd_pooled(const float *m, ptrdiff_t step, const float *bias, float *y, ptrdiff_t row, ptrdiff_t column,
+                           unsigned char *winner, ptrdiff_t winner_row) {
+    int finite = 1;
+    for (int k = 0; k < VECTORS; k++) {
+        vec out[4][4];
+        finite &= output_vectors(m + LANE_OF(k), step, bias + LANE_OF(k), out);
+        for (int i = 0; i < 2; i++) {
+            for (int j = 0; j < 2; j++) {
+                vec best = out[2 * i][2 * j];
+                ivec first = {0};
+                for (int n = 1; n < 4; n++) compete_float(n, out[2 * i + n / 2][2 * j + n % 2], &best, &first);
+                const ivec dead = best <= 0;
+                store_vec(y + i * row + j * column + LANE_OF(k), keep_where(~dead, best));
+                *(bytes_float *)(winner + i * winner_row + j * column + LANE_OF(k)) =
+                    __builtin_convertvector((DEAD & dead) | (first & ~dead), bytes_float);
+            }
+        }
     }
     return finite;
 }

@@ -19,13 +19,16 @@ a 4x4 tile, and overflow earlier. Errors: tests/kernels/test_winograd.py.
 from libc.stddef cimport ptrdiff_t
 from libc.string cimport memcpy, memset
 
-from .common cimport LINE_BYTES, MAX_MR, MR, parts, tile, up_to
+from .common cimport LINE_BYTES, MAX_MR, MR, parts, tile, tile_half_float, up_to
 from .sweep cimport Sweep
 
 cdef extern from "winograd.h" nogil:
     void winograd_input(const float* d, ptrdiff_t row, ptrdiff_t column, float* v, ptrdiff_t step)
     void winograd_filter(const float* g, ptrdiff_t tap, float* u, ptrdiff_t step)
-    int winograd_output(const float* m, ptrdiff_t step, const float* bias, float* y, ptrdiff_t row, ptrdiff_t column)
+    int winograd_output(const float* m, ptrdiff_t step, const float* bias, bint relu, const float* mask, ptrdiff_t mask_row,
+                        float* y, ptrdiff_t row, ptrdiff_t column)
+    int winograd_pooled(const float* m, ptrdiff_t step, const float* bias, float* y, ptrdiff_t row, ptrdiff_t column,
+                        unsigned char* winner, ptrdiff_t winner_row)
     void winograd_gradient(const float* dy, ptrdiff_t row, ptrdiff_t column, float* z, ptrdiff_t step, float* total)
     int winograd_taps(const float* u, ptrdiff_t step, float* g, ptrdiff_t tap)
 
@@ -38,6 +41,20 @@ cdef struct Tiling:
     ptrdiff_t w         # tiles per row
     ptrdiff_t count     # tiles of all images
     ptrdiff_t block     # tiles per task
+    ptrdiff_t v_step    # floats from one of the 36 points to the next in v; an odd number of lines, because the 36 lines
+    ptrdiff_t m_step    # of a tile would otherwise fall on a few sets of the cache; in m
+    ptrdiff_t u_step    # and in u
+
+cdef struct Finish:     # what happens to a sweep's results before they are stored; all zero: nothing
+    bint relu
+    const float* mask   # results are zero where this map is <= 0 (its pixels lie like those of the results, its rows by themselves)
+    ptrdiff_t mask_row
+    ptrdiff_t mask_image
+    unsigned char* winner   # relu and 2x2 pooling: results go to a pooled map, and where they came from here
+    ptrdiff_t winner_row
+    ptrdiff_t winner_image
+    ptrdiff_t pooled_row
+    ptrdiff_t pooled_image
 
 
 cdef inline Tiling tiling(const Sweep* s, ptrdiff_t images) noexcept nogil:
@@ -45,7 +62,14 @@ cdef inline Tiling tiling(const Sweep* s, ptrdiff_t images) noexcept nogil:
     t.h, t.w = parts(s.h.grid, 4), parts(s.w.grid, 4)
     t.count = images * t.h * t.w
     t.block = 48 if s.channels <= 32 else 24    # v stays in L2; a multiple of every MR
+    set_steps(&t, s.channels)
     return t
+
+
+cdef inline void set_steps(Tiling* t, ptrdiff_t channels) noexcept nogil:
+    t.v_step = (t.block * channels // LANES | 1) * LANES
+    t.m_step = (t.block | 1) * LANES
+    t.u_step = (channels | 1) * LANES
 
 
 cdef inline bint winograd_pays(const Sweep* s) noexcept nogil:
@@ -56,30 +80,38 @@ cdef inline bint winograd_pays(const Sweep* s) noexcept nogil:
 
 
 cdef inline ptrdiff_t winograd_scratch(const Sweep* s, const Tiling* t) noexcept nogil:
-    """Return the floats one thread needs: v, m, a patch."""
-    return POINTS * t.block * (s.channels + LANES) + POINTS * s.channels
+    """Return the floats one thread needs: v, m of two lines, a patch."""
+    return POINTS * (t.v_step + 2 * t.m_step + s.channels)
 
 
-cdef inline void transform_line(const Sweep* s, const float* packed, float* u) noexcept nogil:
+cdef inline void transform_line(const Sweep* s, const Tiling* t, const float* packed, float* u) noexcept nogil:
     """Transform one packed line of weights [3][3][channel][lane] to u [36][channel][lane]."""
     cdef ptrdiff_t c
     for c in range(s.channels):
-        winograd_filter(packed + c * LANES, s.channels * LANES, u + c * LANES, s.channels * LANES)
+        winograd_filter(packed + c * LANES, s.channels * LANES, u + c * LANES, t.u_step)
 
 
 cdef inline bint winograd_block(const Sweep* s, const Tiling* t, const float* source, const float* u, const float* bias,
-                                ptrdiff_t first, ptrdiff_t first_line, ptrdiff_t last_line, float* out,
-                                float* private) noexcept nogil:
+                                ptrdiff_t first, ptrdiff_t first_line, ptrdiff_t last_line, const Finish* finish,
+                                float* out, float* private) noexcept nogil:
     """Compute the tiles [first, first + block) for some lines of outputs; return whether all results are finite."""
     cdef ptrdiff_t tiles = min(t.block, t.count - first), i, line
     cdef float* v = private
-    cdef float* m = v + POINTS * t.block * s.channels
+    cdef float* m = v + POINTS * t.v_step
     cdef bint finite = True
-    transform_input(s, t, source, first, tiles, v, m + POINTS * t.block * LANES)
-    for line in range(first_line, last_line):
-        multiply_points(v, tiles, t.block, s.channels, u + line * POINTS * s.channels * LANES, m)
-        for i in range(tiles):
-            finite &= write_tile(s, t, m + i * LANES, bias + line * LANES, first + i, line * LANES, out)
+    cdef ptrdiff_t two_lines = POINTS * t.m_step, together = 2 if tiles <= MR // 2 else 1, lines
+    transform_input(s, t, source, first, tiles, v, m + 2 * two_lines)
+    line = first_line
+    while line < last_line:
+        lines = min(together, last_line - line)
+        if lines == 2:
+            multiply_few_points(t, v, tiles, s.channels, u + line * POINTS * t.u_step, m)
+        else:
+            multiply_points(t, v, tiles, s.channels, u + line * POINTS * t.u_step, m)
+        for i in range(lines * tiles):
+            finite &= write_tile(s, t, m + i // tiles * two_lines + i % tiles * LANES, bias + (line + i // tiles) * LANES,
+                                 first + i % tiles, (line + i // tiles) * LANES, finish, out)
+        line += lines
     return finite
 
 
@@ -90,27 +122,27 @@ cdef inline void transform_input(const Sweep* s, const Tiling* t, const float* s
     for i in range(tiles):
         patch = patch_of(s, t, source, first + i, corner, &row)
         for c in range(s.channels // LANES):
-            winograd_input(patch + c * LANES, row, s.channels, v + i * s.channels + c * LANES, t.block * s.channels)
+            winograd_input(patch + c * LANES, row, s.channels, v + i * s.channels + c * LANES, t.v_step)
 
 
 cdef inline const float* patch_of(const Sweep* s, const Tiling* t, const float* source, ptrdiff_t index, float* corner,
                                   ptrdiff_t* row) noexcept nogil:
     """Return the 6x6 input pixels of a tile and their row step; a zero-padded copy where some are outside."""
     cdef ptrdiff_t c = s.channels, i, h = index // t.w % t.h * 4 + s.h.at, w = index % t.w * 4 + s.w.at
-    cdef const float* image = source + index // (t.w * t.h) * s.h.source * s.w.source * c
-    row[0] = s.w.source * c
-    if h >= 0 and w >= 0 and h + 6 <= s.h.source and w + 6 <= s.w.source:
-        return image + (h * s.w.source + w) * c
+    cdef const float* image = source + index // (t.w * t.h) * s.source_image
+    row[0] = s.source_row
+    if (h >= -s.before and w >= -s.before and h + 6 <= s.h.source + s.after and w + 6 <= s.w.source + s.after):
+        return image + h * s.source_row + w * c
     cdef ptrdiff_t left = min(max(-w, 0), 6), right = max(min(s.w.source - w, 6), left)
     memset(corner, 0, POINTS * c * sizeof(float))
     for i in range(max(-h, 0), min(s.h.source - h, 6)):
-        memcpy(corner + (i * 6 + left) * c, image + ((h + i) * s.w.source + w + left) * c,
+        memcpy(corner + (i * 6 + left) * c, image + (h + i) * s.source_row + (w + left) * c,
                (right - left) * c * sizeof(float))
     row[0] = 6 * c
     return corner
 
 
-cdef inline void multiply_points(const float* v, ptrdiff_t tiles, ptrdiff_t block, ptrdiff_t channels, const float* u,
+cdef inline void multiply_points(const Tiling* t, const float* v, ptrdiff_t tiles, ptrdiff_t channels, const float* u,
                                  float* m) noexcept nogil:
     """m[p] = v[p] times u[p] for the 36 points; rows behind the last tile hold old data and are not used."""
     cdef const float* x[MAX_MR]
@@ -124,24 +156,53 @@ cdef inline void multiply_points(const float* v, ptrdiff_t tiles, ptrdiff_t bloc
     for p in range(POINTS):
         for row in range(parts(tiles, MR)):
             for i in range(MR):
-                x[i] = v + (p * block + row * MR + i) * channels
-                y[i] = m + (p * block + row * MR + i) * LANES
-            tile(x, &none, 1, channels, 1, u + p * channels * LANES, init, y)
+                x[i] = v + p * t.v_step + (row * MR + i) * channels
+                y[i] = m + p * t.m_step + (row * MR + i) * LANES
+            tile(x, &none, 1, channels, 1, u + p * t.u_step, init, y)
+
+
+cdef inline void multiply_few_points(const Tiling* t, const float* v, ptrdiff_t tiles, ptrdiff_t channels, const float* u,
+                                     float* m) noexcept nogil:
+    """The same for two lines and up to MR/2 tiles: m of the second line follows that of the first."""
+    cdef const float* x[MAX_MR]
+    cdef float* y[MAX_MR]
+    cdef float zero[2 * LANES]
+    cdef ptrdiff_t none = 0, p, i
+    memset(zero, 0, sizeof(zero))
+    for p in range(POINTS):
+        for i in range(MR // 2):
+            x[i] = v + p * t.v_step + i * channels
+            y[i] = m + p * t.m_step + i * LANES
+        tile_half_float(x, &none, 1, channels, 1, u + p * t.u_step, POINTS * t.u_step, zero, y, POINTS * t.m_step)
 
 
 cdef inline bint write_tile(const Sweep* s, const Tiling* t, const float* m, const float* bias, ptrdiff_t index,
-                            ptrdiff_t output, float* out) noexcept nogil:
-    """Transform one tile's sums for one line of outputs back and write what is inside the image."""
-    cdef ptrdiff_t h = index // t.w % t.h * 4, w = index % t.w * 4, i, j, used = min(LANES, s.outputs - output)
-    cdef ptrdiff_t rows = min(4, s.h.grid - h), columns = min(4, s.w.grid - w)
-    cdef float* target = out + ((index // (t.w * t.h) * s.h.size + h) * s.w.size + w) * s.outputs + output
+                            ptrdiff_t output, const Finish* f, float* out) noexcept nogil:
+    """Transform one tile's sums for one line of outputs back; write what is inside the image, and what has room."""
+    cdef ptrdiff_t n = index // (t.w * t.h), h = index // t.w % t.h * 4, w = index % t.w * 4, i, j, k
+    cdef ptrdiff_t rows = min(4, s.h.grid - h), columns = min(4, s.w.grid - w), used = min(LANES, s.outputs - output)
+    cdef const float* mask = NULL
+    cdef float* target
     cdef float whole[16 * LANES]
-    if rows == 4 and columns == 4 and used == LANES:
-        return winograd_output(m, t.block * LANES, bias, target, s.w.size * s.outputs, s.outputs)
-    cdef bint finite = winograd_output(m, t.block * LANES, bias, whole, 4 * LANES, LANES)
+    if f.winner != NULL:
+        return winograd_pooled(m, t.m_step, bias,
+                               out + n * f.pooled_image + h // 2 * f.pooled_row + w // 2 * s.outputs + output,
+                               f.pooled_row, s.outputs,
+                               f.winner + n * f.winner_image + h // 2 * f.winner_row + w // 2 * s.outputs + output,
+                               f.winner_row)
+    if f.mask != NULL:
+        mask = f.mask + n * f.mask_image + h * f.mask_row + w * s.outputs + output
+    target = out + n * s.out_image + h * s.out_row + w * s.outputs + output
+    if used == LANES and (s.room or (rows == 4 and columns == 4)):
+        return winograd_output(m, t.m_step, bias, f.relu, mask, f.mask_row, target, s.out_row, s.outputs)
+    cdef bint finite = winograd_output(m, t.m_step, bias, f.relu, NULL, 0, whole, 4 * LANES, LANES)
     for i in range(rows):
         for j in range(columns):
-            memcpy(target + (i * s.w.size + j) * s.outputs, whole + (i * 4 + j) * LANES, used * sizeof(float))
+            memcpy(target + i * s.out_row + j * s.outputs, whole + (i * 4 + j) * LANES, used * sizeof(float))
+            if mask != NULL:
+                for k in range(used):
+                    if mask[i * f.mask_row + j * s.outputs + k] <= 0:
+                        target[i * s.out_row + j * s.outputs + k] = 0
     return finite
 
 
@@ -149,74 +210,79 @@ cdef inline void gradient_blocks(const Sweep* s, const Tiling* t, const float* s
                                  ptrdiff_t last, ptrdiff_t first_line, ptrdiff_t last_line, float* u, float* total,
                                  float* private) noexcept nogil:
     """Add up the blocks [first, last) for some lines: u [line][36][channel][lane], total [line][lane] for the bias."""
-    cdef ptrdiff_t tiles, block, i, line, u_size = POINTS * s.channels * LANES
+    cdef ptrdiff_t tiles, block, line
     cdef float* v = private
-    cdef float* z = v + POINTS * t.block * s.channels
-    memset(u + first_line * u_size, 0, (last_line - first_line) * u_size * sizeof(float))
+    cdef float* z = v + POINTS * t.v_step
     memset(total + first_line * LANES, 0, (last_line - first_line) * LANES * sizeof(float))
     for block in range(first, last):
         tiles = min(t.block, t.count - block * t.block)
-        transform_input(s, t, source, block * t.block, tiles, v, z + POINTS * t.block * LANES)
+        transform_input(s, t, source, block * t.block, tiles, v, z + POINTS * t.m_step)
         for line in range(first_line, last_line):
-            for i in range(tiles):
-                read_tile(s, t, dout, block * t.block + i, line * LANES, z + i * LANES, total + line * LANES)
-            add_points(v, z, tiles, t.block, s.channels, u + line * u_size)
+            gradient_line(s, t, dout, block * t.block, tiles, line, v, z, block == first, u + line * POINTS * t.u_step,
+                          total + line * LANES)
+
+
+cdef inline void gradient_line(const Sweep* s, const Tiling* t, const float* dout, ptrdiff_t first, ptrdiff_t tiles,
+                               ptrdiff_t line, const float* v, float* z, bint fresh, float* u, float* total) noexcept nogil:
+    """Add a block of tiles to the points u of one line, which hold nothing yet if fresh, and to its total."""
+    cdef ptrdiff_t i
+    for i in range(tiles):
+        read_tile(s, t, dout, first + i, line * LANES, z + i * LANES, total)
+    add_points(t, v, z, tiles, s.channels, fresh, u)
 
 
 cdef inline void read_tile(const Sweep* s, const Tiling* t, const float* dout, ptrdiff_t index, ptrdiff_t output, float* z,
                            float* total) noexcept nogil:
-    """Transform one tile of dout for one line of outputs; outside the image it is zero."""
+    """Transform one tile of dout for one line of outputs; outside the image it is zero (where it has room, in memory)."""
     cdef ptrdiff_t h = index // t.w % t.h * 4, w = index % t.w * 4, i, j, used = min(LANES, s.outputs - output)
     cdef ptrdiff_t rows = min(4, s.h.grid - h), columns = min(4, s.w.grid - w)
-    cdef const float* origin = dout + ((index // (t.w * t.h) * s.h.size + h) * s.w.size + w) * s.outputs + output
+    cdef const float* origin = dout + index // (t.w * t.h) * s.out_image + h * s.out_row + w * s.outputs + output
     cdef float whole[16 * LANES]
-    if rows == 4 and columns == 4 and used == LANES:
-        winograd_gradient(origin, s.w.size * s.outputs, s.outputs, z, t.block * LANES, total)
+    if used == LANES and (s.room or (rows == 4 and columns == 4)):
+        winograd_gradient(origin, s.out_row, s.outputs, z, t.m_step, total)
         return
     memset(whole, 0, sizeof(whole))
     for i in range(rows):
         for j in range(columns):
-            memcpy(whole + (i * 4 + j) * LANES, origin + (i * s.w.size + j) * s.outputs, used * sizeof(float))
-    winograd_gradient(whole, 4 * LANES, LANES, z, t.block * LANES, total)
+            memcpy(whole + (i * 4 + j) * LANES, origin + i * s.out_row + j * s.outputs, used * sizeof(float))
+    winograd_gradient(whole, 4 * LANES, LANES, z, t.m_step, total)
 
 
-cdef inline void add_points(const float* v, const float* z, ptrdiff_t tiles, ptrdiff_t block, ptrdiff_t channels,
-                            float* u) noexcept nogil:
-    """u[p] [channel][lane] += v[p] [tile][channel] transposed times z[p] [tile][lane] for the 36 points."""
+cdef inline void add_points(const Tiling* t, const float* v, const float* z, ptrdiff_t tiles, ptrdiff_t channels,
+                            bint fresh, float* u) noexcept nogil:
+    """u[p] [channel][lane] (+)= v[p] [tile][channel] transposed times z[p] [tile][lane] for the 36 points."""
     cdef const float* x[MAX_MR]
     cdef float* y[MAX_MR]
+    cdef const float* init[MAX_MR]
     cdef float spare[MAX_MR * LANES]
+    cdef float zero[LANES]
     cdef ptrdiff_t none = 0, p, i, c, row
     memset(spare, 0, sizeof(spare))
+    memset(zero, 0, sizeof(zero))
     for p in range(POINTS):
         for row in range(parts(channels, MR)):
             for i in range(MR):
                 c = row * MR + i
-                x[i] = v + p * block * channels + min(c, channels - 1)
-                y[i] = u + (p * channels + c) * LANES if c < channels else spare + i * LANES
-            tile(x, &none, 1, tiles, channels, z + p * block * LANES, <const float* const*> y, y)
+                x[i] = v + p * t.v_step + min(c, channels - 1)
+                y[i] = u + p * t.u_step + c * LANES if c < channels else spare + i * LANES
+                init[i] = <const float*> zero if fresh else <const float*> y[i]
+            tile(x, &none, 1, tiles, channels, z + p * t.m_step, init, y)
 
 
-cdef inline bint gradient_taps(const Sweep* s, const float* u, const float* total, ptrdiff_t lanes, ptrdiff_t lane_size,
-                               ptrdiff_t line, float* dweight, float* dbias) noexcept nogil:
-    """Add one line's u and total over the lanes, in order; write dweight [f][channel][3][3] and dbias [f]."""
-    cdef ptrdiff_t c, f, i, lane, tap, used = min(LANES, s.outputs - line * LANES)
+cdef inline bint line_taps(const Sweep* s, const Tiling* t, const float* u, ptrdiff_t lanes, ptrdiff_t lane_size,
+                           float* taps) noexcept nogil:
+    """Add one line's u over the lanes, in order; write its taps [3][3][channel][lane]; return whether they are finite."""
+    cdef ptrdiff_t c, f, i, lane
     cdef float sums[POINTS * LANES]
-    cdef float g[9 * LANES]
     cdef bint finite = True
     for c in range(s.channels):
+        if lanes == 1:
+            finite &= winograd_taps(u + c * LANES, t.u_step, taps + c * LANES, s.channels * LANES)
+            continue
         memset(sums, 0, sizeof(sums))
         for lane in range(lanes):
             for i in range(POINTS):
                 for f in range(LANES):
-                    sums[i * LANES + f] += u[lane * lane_size + (i * s.channels + c) * LANES + f]
-        finite &= winograd_taps(sums, LANES, g, LANES)
-        for f in range(used):
-            for tap in range(9):
-                dweight[((line * LANES + f) * s.channels + c) * 9 + tap] = g[tap * LANES + f]
-    memset(sums, 0, LANES * sizeof(float))
-    for lane in range(lanes):
-        for f in range(LANES):
-            sums[f] += total[lane * lane_size + f]
-    memcpy(dbias + line * LANES, sums, used * sizeof(float))
+                    sums[i * LANES + f] += u[lane * lane_size + i * t.u_step + c * LANES + f]
+        finite &= winograd_taps(sums, LANES, taps + c * LANES, s.channels * LANES)
     return finite

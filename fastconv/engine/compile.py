@@ -1,0 +1,462 @@
+"""From a graph of layers to the list of steps that a plan runs.
+
+Forwards, what follows a filter is taken along: Convolution + Relu + 2x2 Pooling is one step, Affine + Relu too.
+Backwards, a ReLU is applied to a gradient where it is computed, and where one pooled, the pooling spreads it.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..layers import (
+    Add,
+    Affine,
+    BatchNormalization,
+    Concat,
+    Convolution,
+    Dropout,
+    Pooling,
+    Relu,
+    Sigmoid,
+    SoftmaxWithLoss,
+)
+from ..layers.batch_normalization import EPS
+from ..shapes import convolution_geometry, pooling_geometry
+from .graph import INPUT, Graph, learned
+from .tensors import Tensor, place
+
+CHUNK_BYTES = 1 << 21  # of tensors that a worker goes through at a time: what stays in a shared cache
+CHUNK = 8              # images at a time at most
+LINE_BYTES = 64
+ENDS = ("mean", "variance", "normalize_sums")  # steps that need the whole batch before the next one starts
+
+
+class NotCompiled(Exception):
+    """Why a network runs layer by layer."""
+
+
+class Schedule:
+    """The steps of a network for one shape of its samples.
+
+    Attributes
+    ----------
+    steps, filters : list of dict
+        As kernels/native/plan.pyx takes them.
+    tensors : list of Tensor
+    filter_layers, dropouts, normalizations : list
+        The layers whose parameters, keys and statistics a run brings along.
+    output : Tensor
+        The scores.
+    """
+
+    def __init__(self, graph: Graph, last_layer: Any, shape: tuple[int, ...], dtype: np.dtype, *,
+                 training: bool, loss: bool, gradient: bool, winograd: bool) -> None:
+        self.graph, self.last_layer, self.dtype = graph, last_layer, dtype
+        self.training, self.gradient, self.winograd = training, gradient, winograd and dtype == np.float32
+        self.steps: list[dict[str, Any]] = []
+        self.filters: list[dict[str, Any]] = []
+        self.tensors: list[Tensor] = []
+        self.filter_layers: list[Any] = []
+        self.dropouts: list[Any] = []
+        self.normalizations: list[Any] = []
+        self.columns: list[tuple[int, float]] = []                # of the normalizations: how many, epsilon
+        self.readers: dict[int, int] = dict.fromkeys(range(-1, len(graph.layers)), 0)
+        for sources in graph.inputs:
+            for source in sources:
+                self.readers[source] += 1
+        self.values: dict[int, Tensor] = {}                       # node -> its output
+        self.relus: set[int] = set()                              # nodes whose output went through a ReLU in their step
+        self.back: dict[int, Callable[[Tensor], None]] = {}       # node -> emits the steps of its backward pass
+        self.douts: dict[int, Tensor] = {}                        # node -> gradient of its output
+        self.masked: set[int] = set()                             # nodes whose gradient went back through their ReLU
+        self.learns = {INPUT: False}
+        for node, (layer, sources) in enumerate(zip(graph.layers, graph.inputs, strict=True)):
+            self.learns[node] = bool(learned(layer)) or any(self.learns[i] for i in sources)
+        self._forward(shape)
+        self.output = self.values[len(graph.layers) - 1]
+        if loss:
+            self._loss(last_layer)
+        else:
+            self._step("output", a=self.output)
+        if gradient:
+            self._backward()
+        self._finish()
+
+    # ---- steps and tensors
+
+    def _tensor(self, h: int, w: int, c: int, item: int | None = None) -> Tensor:
+        tensor = Tensor(h, w, c, item or self.dtype.itemsize)
+        self.tensors.append(tensor)
+        return tensor
+
+    def _like(self, tensor: Tensor, item: int | None = None) -> Tensor:
+        return self._tensor(tensor.h, tensor.w, tensor.c, item)
+
+    def _step(self, name: str, **given: Any) -> None:
+        """Append a step; its tensors live from their first step to their last."""
+        for tensor in given.values():
+            if isinstance(tensor, Tensor):
+                tensor.last = len(self.steps)
+                if tensor.first < 0:
+                    tensor.first = tensor.last
+        self.steps.append({"name": name, **given})
+
+    def _finish(self) -> None:
+        self.tensors = [tensor for tensor in self.tensors if tensor.first >= 0]
+        ends = [i for i, step in enumerate(self.steps) if step["name"] in ENDS]  # of segments
+        for tensor in self.tensors:
+            tensor.batch = any(tensor.first <= end < tensor.last for end in ends)
+            if tensor.batch:  # other lanes may still be, or be already, anywhere in the segment
+                tensor.first = max((end + 1 for end in ends if end < tensor.first), default=0)
+                tensor.last = min((end for end in ends if end >= tensor.last), default=len(self.steps))
+        item = self.dtype.itemsize
+        largest = max(step["a"].values for step in self.steps if isinstance(step.get("a"), Tensor)) * item
+        living = max(sum(t.image_bytes for t in self.tensors if t.first <= i <= t.last) for i in range(len(self.steps)))
+        self.most = max(1, min(CHUNK, CHUNK_BYTES // max(living, largest, 1)))
+        self.local_bytes = place([t for t in self.tensors if not t.batch], self.most)
+        self.batch_bytes = place([t for t in self.tensors if t.batch], 1)
+
+    # ---- forwards
+
+    def _forward(self, shape: tuple[int, ...]) -> None:
+        if len(shape) == 3:
+            C, H, W = shape
+        elif len(shape) == 1:
+            (C,), H, W = shape, 1, 1
+        else:
+            raise NotCompiled(f"samples of shape {shape} are neither images nor rows")
+        self.images = {INPUT: len(shape) == 3}  # node -> is its output (N, C, H, W), else (N, D)
+        self.values[INPUT] = self._tensor(H, W, C)
+        self._step("input", out=self.values[INPUT])
+        emit: dict[type, Callable[[int, Any], set[int]]] = {
+            Convolution: self._convolution, Affine: self._affine, Relu: self._relu, Sigmoid: self._sigmoid,
+            Pooling: self._pooling, Dropout: self._dropout, Add: self._add, Concat: self._concat,
+            BatchNormalization: self._normalization}
+        done: set[int] = set()
+        for node, layer in enumerate(self.graph.layers):
+            if node in done:
+                continue
+            if type(layer) not in emit or {"forward", "backward"} & vars(layer).keys():
+                raise NotCompiled(f"layers[{node}], a {type(layer).__name__}, has no steps of its own")
+            done |= emit[type(layer)](node, layer)
+
+    def _sources(self, node: int) -> list[Tensor]:
+        return [self.values[i] for i in self.graph.inputs[node]]
+
+    def _images_only(self, node: int) -> None:
+        if not all(self.images[i] for i in self.graph.inputs[node]):
+            raise NotCompiled(f"layers[{node}] reads rows where it needs images")
+
+    def _only_reader(self, node: int, kind: type) -> int | None:
+        """Return the node that alone reads this one, if it is of that kind."""
+        readers = [n for n, sources in enumerate(self.graph.inputs) if node in sources]
+        if len(readers) != 1 or self.graph.inputs[readers[0]] != (node,):
+            return None
+        return readers[0] if type(self.graph.layers[readers[0]]) is kind else None
+
+    def _define(self, node: int, value: Tensor, images: bool, back: Callable[[Tensor], None]) -> None:
+        self.values[node], self.images[node], self.back[node] = value, images, back
+
+    def _convolution(self, node: int, layer: Convolution) -> set[int]:
+        self._images_only(node)
+        source, = self.graph.inputs[node]
+        x = self.values[source]
+        W = np.asarray(layer.W)
+        geometry = convolution_geometry((1, x.c, x.h, x.w), W.shape, layer.stride, layer.pad, layer.dilation,
+                                        layer.groups)
+        (_, OH, OW, FN), (FH, FW) = geometry.out_shape, W.shape[2:]
+        axes = [_Axis(*axis) for axis in zip((x.h, x.w), (OH, OW), (FH, FW), geometry.stride, geometry.pad,
+                                             geometry.dilation, strict=True)]
+        fast = self._by_winograd(W.shape, geometry)
+        x.want(max(a.pad for a in axes), max(a.after(fast) for a in axes))
+        relu = self._only_reader(node, Relu)
+        pool = None if relu is None or FN % (LINE_BYTES // self.dtype.itemsize) else self._only_reader(relu, Pooling)
+        if pool is not None and not self._halves(self.graph.layers[pool], OH, OW):
+            pool = None
+        last = node if relu is None else relu if pool is None else pool
+        if pool is None:
+            out, winner = self._tensor(OH, OW, FN), None
+            out.want(0, max(a.room_out for a in axes) if fast else 0)
+        else:
+            out, winner = self._tensor(OH // 2, OW // 2, FN), self._tensor(-(-OH // 4) * 2, -(-OW // 4) * 2, FN, 1)
+            out.want(0, max(winner.h - out.h, winner.w - out.w) if fast else 0)
+        filters = self._filters(layer, x, out, shape=W.shape, size=(OH, OW), stride=geometry.stride, pad=geometry.pad,
+                                dilation=geometry.dilation, groups=geometry.groups, pooled=winner is not None)
+        self._step("filter", filters=filters, a=x, c=winner, out=out, relu=relu is not None)
+
+        def back(dout: Tensor) -> None:
+            if winner is not None:
+                pooled, dout = dout, self._tensor(OH, OW, FN)
+                self._step("unpool", a=pooled, c=winner, out=dout)
+            elif relu is not None:
+                dout = self._through_relu(last, dout, out)
+            self.filters[filters]["dout"] = dout
+            self._step("filter_weight", filters=filters, a=x, b=dout)
+            dout.want(0, max(a.room_out for a in axes) if fast else 0)
+            if self.learns[source]:
+                dx = self._like(x)
+                dout.want(max(a.back_before for a in axes), max(a.back_after(fast) for a in axes))
+                self._data_gradient(filters, source, x, dout, dx, max(a.room for a in axes) if fast else 0)
+
+        self._define(last, out, True, back)
+        if relu is not None and pool is None:
+            self.relus.add(last)
+        return {n for n in (node, relu, pool) if n is not None}
+
+    def _affine(self, node: int, layer: Affine) -> set[int]:
+        source, = self.graph.inputs[node]
+        x = self.values[source]
+        W = np.asarray(layer.W)
+        if W.ndim != 2 or W.shape[0] != x.values or 0 in W.shape:
+            raise NotCompiled(f"layers[{node}] has weights of shape {W.shape} for samples of {x.values} values")
+        if not x.dense or self.readers[source] > 1 or source == INPUT:
+            x, spread = self._like(x), x
+            self._step("copy", a=spread, out=x)
+        relu = self._only_reader(node, Relu)
+        last = node if relu is None else relu
+        out = self._tensor(1, 1, W.shape[1])
+        filters = self._filters(layer, x, out, shape=(W.shape[1], W.shape[0], 1, 1), size=(1, 1), stride=(1, 1),
+                                pad=(0, 0), dilation=(1, 1), groups=1, pooled=False, affine=True, plane=x.h * x.w)
+        self._step("filter", filters=filters, a=x, out=out, relu=relu is not None)
+
+        def back(dout: Tensor) -> None:
+            if relu is not None:
+                dout = self._through_relu(last, dout, out)
+            self.filters[filters]["dout"] = dout
+            self._step("filter_weight", filters=filters, a=x, b=dout)
+            if self.learns[source]:
+                self._data_gradient(filters, source, x, dout, self._like(x), 0)
+
+        self._define(last, out, False, back)
+        if relu is not None:
+            self.relus.add(last)
+        return {n for n in (node, relu) if n is not None}
+
+    def _filters(self, layer: Any, x: Tensor, out: Tensor, **geometry: Any) -> int:
+        self.filters.append({"affine": False, "plane": 1, "x": x, "out": out, "dout": None, "dx": None, **geometry})
+        self.filter_layers.append(layer)
+        return len(self.filters) - 1
+
+    def _by_winograd(self, w_shape: tuple[int, ...], geometry: Any) -> bool:
+        FN, C, FH, FW = w_shape
+        return (self.winograd and (FH, FW) == (3, 3) and geometry.stride == geometry.dilation == (1, 1)
+                and geometry.groups == 1 and C % 16 == 0 and FN >= 16)
+
+    def _halves(self, layer: Pooling, H: int, W: int) -> bool:
+        """Say whether a Pooling layer takes the maximum of each 2x2 pixels."""
+        geometry = pooling_geometry((1, 1, H, W), layer.pool_h, layer.pool_w, layer.stride, layer.pad)
+        return layer.mode == "max" and geometry.window == geometry.stride == (2, 2) and geometry.pad == (0, 0)
+
+    def _relu(self, node: int, layer: Relu) -> set[int]:
+        return self._elementwise(node, "relu", "relu_gradient")
+
+    def _sigmoid(self, node: int, layer: Sigmoid) -> set[int]:
+        return self._elementwise(node, "sigmoid", "sigmoid_gradient")
+
+    def _elementwise(self, node: int, forward: str, backward: str) -> set[int]:
+        source, = self.graph.inputs[node]
+        x = self.values[source]
+        out = self._like(x)
+        self._step(forward, a=x, out=out)
+
+        def back(dout: Tensor) -> None:
+            dx = self._like(x)
+            self._step(backward, a=dout, b=out, out=dx)
+            self._give(source, dx)
+
+        self._define(node, out, self.images[source], back)
+        return {node}
+
+    def _normalization(self, node: int, layer: BatchNormalization) -> set[int]:
+        source, = self.graph.inputs[node]
+        x = self.values[source]
+        count = np.size(layer.gamma)
+        if count not in (x.c, x.values) or np.size(layer.beta) != count:
+            raise NotCompiled(f"layers[{node}] has {count} values of gamma for samples of {x.c} x {x.h} x {x.w}")
+        relu = self._only_reader(node, Relu)
+        last = node if relu is None else relu
+        columns, out = len(self.normalizations), self._like(x)
+        self.normalizations.append((layer, (x.c, x.h, x.w) if self.images[source] else (x.c,)))
+        self.columns.append((count, EPS))
+        if self.training:
+            self._step("mean", a=x, columns=columns)
+            self._step("variance", a=x, columns=columns)
+        self._step("normalize", a=x, out=out, columns=columns, relu=relu is not None)
+
+        def back(dout: Tensor) -> None:
+            if relu is not None:
+                dout = self._through_relu(last, dout, out)
+            self._step("normalize_sums", a=dout, b=x, columns=columns)
+            if self.learns[source]:
+                dx = self._like(x)
+                self._step("normalize_gradient", a=dout, b=x, out=dx, columns=columns)
+                self._give(source, dx)
+
+        self._define(last, out, self.images[source], back)
+        if relu is not None:
+            self.relus.add(last)
+        return {n for n in (node, relu) if n is not None}
+
+    def _pooling(self, node: int, layer: Pooling) -> set[int]:
+        self._images_only(node)
+        source, = self.graph.inputs[node]
+        x = self.values[source]
+        geometry = pooling_geometry((1, x.c, x.h, x.w), layer.pool_h, layer.pool_w, layer.stride, layer.pad)
+        window, stride, pad, (_, OH, OW, _) = geometry
+        out = self._tensor(OH, OW, x.c)
+        pool = (window, stride, pad, x, out)
+        self._step(f"{layer.mode}_pooling", a=x, out=out, pool=pool)
+
+        def back(dout: Tensor) -> None:
+            dx = self._like(x)
+            forward = {"b": x, "c": out} if layer.mode == "max" else {}
+            self._step(f"{layer.mode}_pooling_gradient", a=dout, out=dx, pool=pool, **forward)
+            self._give(source, dx)
+
+        self._define(node, out, True, back)
+        return {node}
+
+    def _dropout(self, node: int, layer: Dropout) -> set[int]:
+        source, = self.graph.inputs[node]
+        x = self.values[source]
+        out = self._like(x)
+        if not self.training:
+            self._step("scale", a=x, out=out, ratio=1.0 - layer.dropout_ratio)
+            self._define(node, out, self.images[source], _no_way_back)
+            return {node}
+        mask = self._like(x, item=1)
+        self._step("dropout", a=x, c=mask, out=out, number=len(self.dropouts), ratio=float(layer.dropout_ratio))
+        self.dropouts.append(layer)
+
+        def back(dout: Tensor) -> None:
+            dx = self._like(x)
+            self._step("dropout_gradient", a=dout, c=mask, out=dx)
+            self._give(source, dx)
+
+        self._define(node, out, self.images[source], back)
+        return {node}
+
+    def _add(self, node: int, layer: Add) -> set[int]:
+        sources, xs = self.graph.inputs[node], self._sources(node)
+        if len({(x.h, x.w, x.c) for x in xs}) > 1 or len({self.images[i] for i in sources}) > 1 or len(xs) < 2:
+            raise NotCompiled(f"layers[{node}] adds arrays of different shapes, or only one")
+        out = xs[0]
+        for x in xs[1:]:
+            total = self._like(x)
+            self._step("sum", a=out, b=x, out=total)
+            out = total
+
+        def back(dout: Tensor) -> None:
+            for source in sources:
+                self._give(source, dout)
+
+        self._define(node, out, self.images[sources[0]], back)
+        return {node}
+
+    def _concat(self, node: int, layer: Concat) -> set[int]:
+        sources, xs = self.graph.inputs[node], self._sources(node)
+        if len({(x.h, x.w) for x in xs}) > 1 or len({self.images[i] for i in sources}) > 1:
+            raise NotCompiled(f"layers[{node}] joins images of different sizes")
+        out = self._tensor(xs[0].h, xs[0].w, sum(x.c for x in xs))
+        firsts = np.cumsum([0] + [x.c for x in xs]).tolist()
+        for x, first in zip(xs, firsts[:-1], strict=True):
+            self._step("slice", a=x, out=out, first=0, other=first, channels=x.c)
+
+        def back(dout: Tensor) -> None:
+            for source, x, first in zip(sources, xs, firsts[:-1], strict=True):
+                if self.learns[source]:
+                    dx = self._like(x)
+                    self._step("slice", a=dout, out=dx, first=first, other=0, channels=x.c)
+                    self._give(source, dx)
+
+        self._define(node, out, self.images[sources[0]], back)
+        return {node}
+
+    # ---- the loss, and backwards
+
+    def _loss(self, last_layer: Any) -> None:
+        if type(last_layer) is not SoftmaxWithLoss:
+            raise NotCompiled(f"last_layer is a {type(last_layer).__name__}")
+        if self.images[len(self.graph.layers) - 1]:
+            raise NotCompiled("the scores are images")
+        dout = self._like(self.output) if self.gradient else None
+        self._step("loss", a=self.output, out=dout)
+        if dout is not None:
+            self.douts[len(self.graph.layers) - 1] = dout
+
+    def _backward(self) -> None:
+        for node in reversed(range(len(self.graph.layers))):
+            if node not in self.back:  # part of another node's step
+                continue
+            if node in self.douts:
+                if self.learns[node]:
+                    self.back[node](self.douts[node])
+            elif self.learns[node]:
+                raise NotCompiled(f"no later layer reads the output of layers[{node}]")
+
+    def _give(self, node: int, dx: Tensor) -> None:
+        """Add to the gradient of a node's output."""
+        if not self.learns[node]:
+            return
+        if node in self.douts:
+            total = self._like(dx)
+            self._step("sum", a=self.douts[node], b=dx, out=total)
+            dx = total
+        self.douts[node] = dx
+
+    def _data_gradient(self, filters: int, source: int, x: Tensor, dout: Tensor, dx: Tensor, room: int) -> None:
+        """Emit the gradient to the data, through the ReLU before it where no other gradient joins there."""
+        alone = source in self.relus and self.readers[source] == 1 and self.values[source] is x
+        mask = x if alone else None
+        dx.want(0, room)
+        if mask is not None:
+            mask.want(0, room)
+            self.masked.add(source)
+        self.filters[filters]["dx"] = dx
+        self._step("filter_data", filters=filters, a=dout, b=mask, out=dx)
+        self._give(source, dx)
+
+    def _through_relu(self, node: int, dout: Tensor, out: Tensor) -> Tensor:
+        if node in self.masked:
+            return dout
+        dx = self._like(out)
+        self._step("relu_gradient", a=dout, b=out, out=dx)
+        return dx
+
+
+class _Axis:
+    """One axis of a convolution: how many zeros its steps want to find around their tensors."""
+
+    def __init__(self, size: int, out: int, window: int, stride: int, pad: int, dilation: int) -> None:
+        self.size, self.out, self.stride, self.pad = size, out, stride, pad
+        self.span = dilation * (window - 1) + 1
+
+    def after(self, winograd: bool) -> int:
+        """Behind x; Winograd's tiles read 6 pixels for every 4 results, also where fewer are wanted."""
+        last = -(-self.out // 4) * 4 + 2 if winograd else (self.out - 1) * self.stride + self.span
+        return max(0, last - self.pad - self.size)
+
+    @property
+    def back_before(self) -> int:
+        return max(0, -(-(self.span - 1 - self.pad) // self.stride))
+
+    def back_after(self, winograd: bool) -> int:
+        """Behind dout, for the gradient to x."""
+        last = -(-self.size // 4) * 4 + 2 - (self.span - 1 - self.pad) if winograd \
+            else (self.size - 1 + self.pad) // self.stride + 1
+        return max(0, last - self.out)
+
+    @property
+    def room(self) -> int:
+        """Behind dx, for whole tiles."""
+        return -self.size % 4
+
+    @property
+    def room_out(self) -> int:
+        return -self.out % 4
+
+
+def _no_way_back(dout: Tensor) -> None:
+    raise AssertionError("a prediction has no backward pass")

@@ -1,0 +1,43 @@
+"""What a plan's run brings along for a BatchNormalization layer, and what the layer keeps of it."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..layers import BatchNormalization
+from ..layers.broadcast import to_parameter, to_vector
+from ..layers.rows import Rows
+
+WHERE = "BatchNormalization.forward"
+
+
+class Statistics:
+    """The columns of one layer: gamma, beta, mean, var, dgamma, dbeta, in the memory's order of the images."""
+
+    def __init__(self, layer: BatchNormalization, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self.layer, self.shape, self.dtype = layer, shape, dtype
+        self.frame = Rows((1, *shape), np.size(layer.gamma))
+
+    def columns(self, training: bool) -> tuple[np.ndarray, ...]:
+        """Return the arrays of a run; in training the last four are still to be written."""
+        layer, count = self.layer, self.frame.features
+        if layer.running_mean is None:
+            layer.running_mean = np.zeros(count, self.dtype)
+        if layer.running_var is None:
+            layer.running_var = np.zeros(count, self.dtype)
+        names = ("gamma", "beta") if training else ("gamma", "beta", "running_mean", "running_var")
+        vectors = (to_vector(WHERE, name, getattr(layer, name), count, self.dtype) for name in names)
+        given = [np.ascontiguousarray(self.frame.columns(vector)) for vector in vectors]
+        return *given, *(np.empty(count, self.dtype) for _ in range(6 - len(given)))
+
+    def keep(self, columns: tuple[np.ndarray, ...], batch_size: int, gradient: bool) -> None:
+        """Move the layer's running statistics by those of a run, and take its gradients."""
+        layer, m = self.layer, self.layer.momentum
+        _, _, mean, var, dgamma, dbeta = columns
+        layer.running_mean = m * np.asarray(layer.running_mean) + (1 - m) * self.frame.features_of(mean)
+        layer.running_var = m * np.asarray(layer.running_var) + (1 - m) * self.frame.features_of(var)
+        layer.input_shape, layer.batch_size = (batch_size, *self.shape), batch_size
+        if gradient:
+            layer.dgamma = to_parameter(self.frame.features_of(dgamma), layer.gamma, self.dtype)
+            layer.dbeta = to_parameter(self.frame.features_of(dbeta), layer.beta, self.dtype)
