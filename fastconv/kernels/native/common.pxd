@@ -13,6 +13,7 @@ ctypedef fused real:
 
 cdef extern from "tile.h" nogil:
     const ptrdiff_t MR
+    const ptrdiff_t TALL
     const ptrdiff_t LINE_BYTES
     void tile_float(const float* const* x, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length, ptrdiff_t step,
                     const float* w, const float* const* init, float* const* y)
@@ -22,17 +23,23 @@ cdef extern from "tile.h" nogil:
                         const float* w, const float* init, bint relu, float* y, ptrdiff_t y_step)
     void tile_row_double(const double* x, ptrdiff_t x_step, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length,
                          const double* w, const double* init, bint relu, double* y, ptrdiff_t y_step)
+    void sum_lines_float(const float* y, ptrdiff_t step, ptrdiff_t count, float* total)
+    void sum_lines_double(const double* y, ptrdiff_t step, ptrdiff_t count, double* total)
     void tile_half_float(const float* const* x, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length, ptrdiff_t step,
+                         const float* w, ptrdiff_t w_line, const float* init, float* const* y, ptrdiff_t y_line)
+    void tile_tall_float(const float* const* x, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length, ptrdiff_t step,
                          const float* w, ptrdiff_t w_line, const float* init, float* const* y, ptrdiff_t y_line)
     void tile_single_float(const float* const* x, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length,
                            ptrdiff_t step, const float* w, ptrdiff_t w_line, const float* init, float* const* y,
                            ptrdiff_t y_line)
+    void tile_tall_double(const double* const* x, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length, ptrdiff_t step,
+                         const double* w, ptrdiff_t w_line, const double* init, double* const* y, ptrdiff_t y_line)
     void tile_single_double(const double* const* x, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length,
                             ptrdiff_t step, const double* w, ptrdiff_t w_line, const double* init, double* const* y,
                             ptrdiff_t y_line)
 
 cdef enum:
-    MAX_MR = 8             # no instruction set has a higher tile (MR in tile.h)
+    MAX_MR = 9             # no instruction set has a higher tile (MR and TALL in tile.h)
     SERIAL_WORK = 1 << 22  # multiply-adds below which waking a second thread costs more than it saves
     SERIAL_SIZE = 1 << 17  # the same for elementwise work, in elements
     TASK_SIZE = 1 << 12    # elements that make taking a task worth while
@@ -53,6 +60,21 @@ cdef inline void tile_row(const real* x, ptrdiff_t x_step, const ptrdiff_t* offs
         tile_row_float(x, x_step, offset, runs, length, w, init, relu, y, y_step)
     else:
         tile_row_double(x, x_step, offset, runs, length, w, init, relu, y, y_step)
+
+
+cdef inline void sum_lines(const real* y, ptrdiff_t step, ptrdiff_t count, real* total) noexcept nogil:
+    if real is float:
+        sum_lines_float(y, step, count, total)
+    else:
+        sum_lines_double(y, step, count, total)
+
+
+cdef inline void tile_tall(const real* const* x, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length,
+                           ptrdiff_t step, const real* w, const real* init, real* const* y) noexcept nogil:
+    if real is float:
+        tile_tall_float(x, offset, runs, length, step, w, 0, init, y, 0)
+    else:
+        tile_tall_double(x, offset, runs, length, step, w, 0, init, y, 0)
 
 
 cdef inline void tile_single(const real* const* x, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length,

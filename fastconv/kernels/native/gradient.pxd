@@ -3,7 +3,7 @@ the sum runs over pixels."""
 from libc.stddef cimport ptrdiff_t
 from libc.string cimport memcpy, memset
 
-from .common cimport LINE_BYTES, MAX_MR, MR, parts, real, tile
+from .common cimport LINE_BYTES, MAX_MR, MR, TALL, parts, real, sum_lines, tile, tile_tall
 from .sweep cimport Sweep, band, pitch
 
 cdef enum:
@@ -69,6 +69,9 @@ cdef inline const real* pack_pixels(const Sweep* s, const real* dout, ptrdiff_t 
     memset(total, 0, sizeof(total))
     for h in range(rows):
         row = dout + h * s.out_row
+        if used == s.lanes:
+            sum_lines(row, s.outputs, s.w.grid, total)
+            continue
         for w in range(s.w.grid):
             for f in range(used):
                 total[f] += row[w * s.outputs + f]
@@ -87,12 +90,22 @@ cdef inline const real* pack_pixels(const Sweep* s, const real* dout, ptrdiff_t 
 
 cdef inline void gradient_strip(const Sweep* s, const real* top, const real* pixels, ptrdiff_t rows, const ptrdiff_t* entry,
                          const ptrdiff_t* strip, real* sums) noexcept nogil:
-    """sums[e][f] += sum over the strip's pixels p of x[p, e] * dout[p, f], MR entries e at a time."""
+    """sums[e][f] += sum over the strip's pixels p of x[p, e] * dout[p, f], MR or TALL entries e at a time."""
     cdef const real* x[MAX_MR]
     cdef real* y[MAX_MR]
     cdef real spare[MAX_MR * 16]
-    cdef ptrdiff_t e = 0, i
+    cdef real part[MAX_MR * 16]
+    cdef ptrdiff_t e = 0, i, f
     memset(spare, 0, sizeof(spare))
+    while TALL > MR and s.depth % TALL == 0 and e < s.depth:
+        for i in range(TALL):
+            x[i] = top + entry[e + i]
+            y[i] = part + i * (LINE_BYTES // <ptrdiff_t> sizeof(real))
+        tile_tall(x, strip, rows, s.w.grid, s.w.step * s.channels, pixels, <const real*> spare, y)
+        for i in range(TALL):
+            for f in range(LINE_BYTES // <ptrdiff_t> sizeof(real)):
+                sums[(e + i) * s.lanes + f] += y[i][f]
+        e += TALL
     while e < s.depth:
         for i in range(MR):
             x[i] = top + entry[min(e + i, s.depth - 1)]

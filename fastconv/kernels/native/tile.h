@@ -40,6 +40,14 @@
 
 #define VECTORS (LINE_BYTES / VECTOR_BYTES)
 
+/* rows of a tile that takes all taps of a 3x3 filter at once, where the registers suffice: the gradient to the weights of an
+ * image's first layer is one such tile (gray) or three (colour) */
+#if defined(__AVX512F__)
+#define TALL 9
+#else
+#define TALL MR
+#endif
+
 #define REAL float
 #define INTEGER int32_t
 #define TYPED(name) name##_float

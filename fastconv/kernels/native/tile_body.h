@@ -50,7 +50,7 @@ static __attribute__((unused)) void TYPED(tile)(const REAL *const *x, const ptrd
 #undef STORE
 }
 
-/* The same for rows that are evenly spaced: x_step and y_step apart, all starting at init; of what comes out the positive
+/* The same as tile for rows that are evenly spaced: x_step and y_step apart, all starting at init; of what comes out the positive
  * part, with relu. No pointers to set up, which counts where the sum is short: an image's first layer. */
 static __attribute__((unused)) void TYPED(tile_row)(const REAL *x, ptrdiff_t x_step, const ptrdiff_t *offset, ptrdiff_t runs,
                                                     ptrdiff_t length, const REAL *w, const REAL *init, int relu, REAL *y,
@@ -72,7 +72,14 @@ static __attribute__((unused)) void TYPED(tile_row)(const REAL *x, ptrdiff_t x_s
 #undef STORE
 }
 
-/* The same for fewer rows and more lines, where a whole tile of rows would be mostly unused: the lines' weights are w_line
+/* total[0..NR) += the lines at y, y + step, ... */
+static __attribute__((unused)) void TYPED(sum_lines)(const REAL *y, ptrdiff_t step, ptrdiff_t count, REAL *total) {
+    TYPED(line) a = TYPED(load)(total);
+    for (ptrdiff_t i = 0; i < count; i++, y += step) a = TYPED(fma)(a, 1, TYPED(load)(y));
+    TYPED(store)(total, a);
+}
+
+/* A tile of fewer rows and more lines, where a whole tile of rows would be mostly unused: the lines' weights are w_line
  * apart, their outputs y_line; init holds them one after another. Sums are taken in the same order as above. */
 #define DEFINE_TILE(NAME, ROWS, LINES)                                                                              \
     static __attribute__((unused)) void TYPED(NAME)(                                                                \
@@ -94,4 +101,5 @@ static __attribute__((unused)) void TYPED(tile_row)(const REAL *x, ptrdiff_t x_s
 
 DEFINE_TILE(tile_half, MR / 2, 2)
 DEFINE_TILE(tile_single, 1, 4)
+DEFINE_TILE(tile_tall, TALL, 1)
 #undef DEFINE_TILE

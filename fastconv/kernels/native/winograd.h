@@ -19,6 +19,9 @@
 typedef vector_float vec;
 typedef integers_float ivec;
 
+/* keeps a compiler from computing all addresses beforehand, more than there are registers for */
+#define FORGET(pointer) __asm__("" : "+r"(pointer))
+
 INLINE vec load_vec(const float *p) { return *(const vec *)p; }
 INLINE void store_vec(float *p, vec a) { *(vec *)p = a; }
 
@@ -82,8 +85,10 @@ static void winograd_input(const float *d, ptrdiff_t row, ptrdiff_t column, floa
     for (int k = 0; k < VECTORS; k++, d += VECTOR_FLOATS, v += VECTOR_FLOATS) {
         _Pragma("GCC unroll 3") for (int pair = 0; pair < 3; pair++) {
             vec in[6], half[2][6], a, b;
-            for (int j = 0; j < 6; j++) {
-                for (int i = 0; i < 6; i++) in[i] = load_vec(d + i * row + j * column);
+            const float *p = d;
+            FORGET(p);
+            for (int j = 0; j < 6; j++, p += column) {
+                for (int i = 0; i < 6; i++) in[i] = load_vec(p + i * row);
                 point_pair(pair, in, &half[0][j], &half[1][j]);
             }
             for (int i = 0; i < 2; i++) {
