@@ -36,12 +36,13 @@ from .optimizers import SGD, AdaGrad, Adam, Momentum, Nesterov, RMSprop
 from .threads import get_num_threads, set_num_threads
 from .trainer import Trainer
 from .util import col2im, im2col
+from .winograd import use_winograd
 
 __all__ = [
     "SGD", "AdaGrad", "Adam", "Add", "Affine", "BatchNormalization", "Concat", "Convolution", "DeepConvNet",
     "Dropout", "Momentum", "Nesterov", "Network", "Pooling", "RMSprop", "Relu", "Sigmoid", "SoftmaxWithLoss",
     "Trainer", "col2im", "cross_entropy_error", "get_num_threads", "im2col", "load_mnist", "mean_squared_error",
-    "numerical_gradient", "set_num_threads", "show_config", "sigmoid", "softmax", "use",
+    "numerical_gradient", "set_num_threads", "show_config", "sigmoid", "softmax", "use", "use_winograd",
 ]
 
 __version__ = package_version()

@@ -9,6 +9,7 @@ import numpy
 
 from . import dispatch
 from .threads import get_num_threads, usable_cpus
+from .winograd import winograd_enabled
 
 
 def package_version() -> str:
@@ -29,6 +30,7 @@ def config() -> dict[str, Any]:
         "instruction_sets": [],
         "thread_pool": None,
         "compiler": None,
+        "winograd": winograd_enabled(),
         "threads": get_num_threads(),
         "usable_cpus": usable_cpus(),
         "python": platform.python_version(),

@@ -106,13 +106,13 @@ def use_threads(args: argparse.Namespace) -> None:
 def load_data(args: argparse.Namespace) -> tuple[MnistSource, Split, Split]:
     """Load what ``--data`` names, say what it is, and return it: source, training and test data.
 
-    Images are (N, 1, 28, 28) float32, labels (N,) uint8.
+    Images are (N, 1, 28, 28) uint8, which networks take as 0 to 1; labels (N,) uint8.
     """
     from ..datasets import find_mnist, load_mnist
     source = find_mnist(args.data)
     if source.note:
         say(args, f"MNIST is out of reach: {source.note}.")
-    train, test = load_mnist(flatten=False, data_dir=source.folder)
+    train, test = load_mnist(normalize=False, flatten=False, data_dir=source.folder)
     if not len(train[0]) or not len(test[0]):
         raise CommandError(f"there are no images in {source.folder}")
     say(args, f"data: {source.name}, {len(train[0]):,} training and {len(test[0]):,} test images, "

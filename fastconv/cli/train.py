@@ -50,6 +50,8 @@ def add_to(commands: Any) -> None:
                         help="makes the run repeatable, bit for bit")
     parser.add_argument("--output", type=Path, default=Path("fastconv-run"), metavar="DIR",
                         help="folder for the results, made if missing (default: fastconv-run)")
+    parser.add_argument("--no-winograd", action="store_true",
+                        help="convolve as defined, slower and a little more exact (FASTCONV_WINOGRAD=0)")
     parser.add_argument("--quiet", action="store_true", help="no progress, only data, engine and result")
     add_threads(parser)
 
@@ -59,8 +61,11 @@ def run(args: argparse.Namespace) -> int:
     from ..config import config
     from ..models import DeepConvNet
     from ..trainer import Trainer
+    from ..winograd import use_winograd
     _make_writable(args.output)
     use_threads(args)
+    if args.no_winograd:
+        use_winograd(False)
     source, (x_train, t_train), (x_test, t_test) = load_data(args)
     engine = config()
     say(args, f"engine: {engine['backend']} backend, instruction set {engine['instruction_set'] or 'none'}, "

@@ -29,6 +29,7 @@ from .tensors import Tensor, place
 
 CHUNK_BYTES = 1 << 21  # of tensors that a worker goes through at a time: what stays in a shared cache
 CHUNK = 8              # images at a time at most
+LANE_BYTES = 8 << 20   # of a lane's private gradients at most
 LINE_BYTES = 64
 ENDS = ("mean", "variance", "normalize_sums")  # steps that need the whole batch before the next one starts
 
@@ -82,6 +83,9 @@ class Schedule:
             self._step("output", a=self.output)
         if gradient:
             self._backward()
+            weights = sum(np.size(layer.W) for layer in self.filter_layers) * dtype.itemsize
+            if weights > LANE_BYTES:
+                raise NotCompiled(f"the weights, {weights:,} bytes, are too large for a gradient in every lane")
         self._finish()
 
     # ---- steps and tensors

@@ -155,7 +155,7 @@ cdef int sweep(Job* job, int n_threads) except -1:
         return 0
     if job.images * s.h.grid * s.w.grid * job.lines * s.lanes * s.depth < SERIAL_WORK:
         n_threads = 1
-    if job.single and use_winograd and winograd_pays(s) and winograd_sweep(job, n_threads):
+    if job.single and use_winograd and winograd_pays(s, job.images, True) and winograd_sweep(job, n_threads):
         return 0
     split_rows(s, BAND_BYTES // (s.h.step * max(s.band_w, 1) * s.channels * job.item + 1))
     if job.images * s.bands < TASKS:
@@ -257,7 +257,7 @@ cdef int weight_gradient(Job* job, int n_threads) except -1:
     cdef ptrdiff_t lane_bytes = job.lines * (s.depth + 1) * LINE_BYTES
     if job.images * s.h.grid * s.w.grid * job.lines * s.lanes * s.depth < SERIAL_WORK:
         n_threads = 1
-    if (job.single and use_winograd and job.images > 0 and winograd_pays(s)
+    if (job.single and use_winograd and job.images > 0 and winograd_pays(s, job.images, True)
             and winograd_weight_gradient(job, n_threads)):
         return 0
     split_rows(s, BAND_BYTES // (s.h.step * max(s.band_w, 1) * s.channels * job.item + 1))

@@ -177,12 +177,12 @@ cdef class Plan:
         place(&f.forward, x, NULL if given["pooled"] else out, f.affine, lanes)
         if given["pooled"]:
             f.forward.room = True
-        f.winograd = winograd and not f.affine and winograd_pays(&f.forward)
+        f.winograd = winograd and not f.affine and winograd_pays(&f.forward, self.run.most, False)
         if given["dout"] is None:
             return 0
         dout = &self.run.maps[<ptrdiff_t> given["dout"]]
         place(&f.gradient, x, dout, f.affine, lanes)
-        f.winograd_gradient = winograd and not f.affine and winograd_pays(&f.gradient)
+        f.winograd_gradient = winograd and not f.affine and winograd_pays(&f.gradient, self.run.most, False)
         if given["dx"] is None:
             return 0
         dx = &self.run.maps[<ptrdiff_t> given["dx"]]
@@ -195,7 +195,7 @@ cdef class Plan:
             f.back[phase].w = phase_axis(ow, fw, stride[1], pad[1], dilation[1], w, j)
             f.back[phase].channels, f.back[phase].outputs, f.back[phase].groups = outputs, c, f.forward.groups
             place(&f.back[phase], dout, dx, f.affine, lanes)
-        f.winograd_back = winograd and not f.affine and f.phases == 1 and winograd_pays(&f.back[0])
+        f.winograd_back = winograd and not f.affine and f.phases == 1 and winograd_pays(&f.back[0], self.run.most, False)
         return 0
 
     cdef int set_step(self, Step* s, dict given) except -1:

@@ -1,0 +1,54 @@
+"""The switch for Winograd's method: it changes which kernels run, at the next call."""
+import numpy as np
+import pytest
+
+import fastconv
+from fastconv import dispatch
+from fastconv.winograd import use_winograd, winograd_enabled
+
+pytestmark = pytest.mark.skipif(not dispatch.available("native"), reason="there are no compiled kernels")
+
+
+def results():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((3, 16, 13, 17), dtype=np.float32)
+    W = rng.standard_normal((16, 16, 3, 3), dtype=np.float32)
+    network = fastconv.Network()
+    network.add(fastconv.Convolution(W, None, 1, 1))
+    with dispatch.use("native"):
+        return fastconv.Convolution(W, None, 1, 1).forward(x), network.predict(x)
+
+
+def test_the_block_ends():
+    before = winograd_enabled()
+    with use_winograd(False):
+        assert not winograd_enabled()
+        with use_winograd(True):
+            assert winograd_enabled()
+        assert not winograd_enabled()
+    assert winograd_enabled() == before
+
+
+def test_layers_and_networks_follow():
+    with use_winograd(True):
+        layer, network = results()
+    with use_winograd(False):
+        layer_defined, network_defined = results()
+    for fast, defined in ((layer, layer_defined), (network, network_defined)):
+        assert not np.array_equal(fast, defined)  # other roundings
+        assert np.abs(fast - defined).max() < 1e-4 * np.abs(defined).max()
+
+
+def test_the_call_lasts():
+    before = winograd_enabled()
+    try:
+        use_winograd(not before)
+        assert winograd_enabled() != before
+    finally:
+        use_winograd(before)
+
+
+def test_without_compiled_kernels(monkeypatch):
+    monkeypatch.setattr(dispatch, "available", lambda backend: False)
+    with use_winograd(True):
+        assert not winograd_enabled()
