@@ -35,14 +35,14 @@ class use_winograd:
 
 def winograd_enabled() -> bool:
     """Say whether Winograd's method may be used; False where there are no compiled kernels."""
-    if not dispatch.available("native"):
+    if "native" not in dispatch.backends():
         return False
     from .kernels.native import convolution
     return convolution.winograd_enabled()
 
 
 def _switch(enabled: bool) -> bool:
-    if not dispatch.available("native"):
+    if "native" not in dispatch.backends():
         return False
     from .kernels.native import convolution
     return convolution.set_winograd(bool(enabled))
