@@ -3,8 +3,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ from ..shapes import whole
 from .compile import NotCompiled
 from .graph import Graph, Sources, learned
 from .parameters import Parameters
-from .plan import Plan, Plans
+from .plan import Plans
 
 
 class Network:
@@ -108,8 +106,13 @@ class Network:
         array, (N, K)
         """
         x = _samples(x)
-        with self._plan(x, training=bool(train_flg), loss=False, gradient=False) as plan:
-            return self._graph.forward(self._as_input(x), train_flg) if plan is None else plan.predict(x)
+        found = self._plans.take(self._graph, self.last_layer, self.dtype, x, bool(train_flg), False, False)
+        if isinstance(found, NotCompiled):
+            return self._graph.forward(self._as_input(x), train_flg)
+        try:
+            return found[1].predict(x)
+        finally:
+            self._plans.give(*found)
 
     def loss(self, x: ArrayLike, t: ArrayLike) -> float:
         """Return the mean loss of a batch, computed as in training (with dropout), as the book does."""
@@ -206,28 +209,20 @@ class Network:
                 x, index = x[index], None
         x = _samples(x)
         loss = self.last_layer
-        with self._plan(x, training=True, loss=True, gradient=gradient) as plan:
-            if plan is not None:
-                N = len(x) if index is None else len(index)
-                labels, soft = class_labels("SoftmaxWithLoss.forward", t, N, plan.classes)
-                loss.take(*plan.loss(x, labels, soft, index, gradient), t, labels, soft)
-                return loss.loss
-        loss.forward(self._graph.forward(self._as_input(x if index is None else x[index]), True), t)
-        if gradient:
-            self._graph.backward(loss.backward(1))
-        return loss.loss
-
-    @contextmanager
-    def _plan(self, x: np.ndarray, **mode: bool) -> Iterator[Plan | None]:
-        """Lend the plan for samples like x; None where layer by layer is the only way."""
-        found = self._plans.take(self._graph, self.last_layer, self.dtype, x, **mode)
+        found = self._plans.take(self._graph, loss, self.dtype, x, True, True, gradient)
         if isinstance(found, NotCompiled):
-            yield None
-            return
+            loss.forward(self._graph.forward(self._as_input(x if index is None else x[index]), True), t)
+            if gradient:
+                self._graph.backward(loss.backward(1))
+            return loss.loss
         try:
-            yield found[1]
+            plan = found[1]
+            N = len(x) if index is None else len(index)
+            labels, soft = class_labels("SoftmaxWithLoss.forward", t, N, plan.classes)
+            loss.take(*plan.loss(x, labels, soft, index, gradient), t, labels, soft)
         finally:
             self._plans.give(*found)
+        return loss.loss
 
     def _find(self, path: Path) -> Path:
         candidates = [path]

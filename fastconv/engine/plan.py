@@ -1,6 +1,7 @@
 """A network's compiled schedule, and the cache of them: one for each shape of samples and way of running."""
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from operator import attrgetter
@@ -121,12 +122,11 @@ class Plans:
              gradient: bool) -> tuple[Any, Plan] | NotCompiled:
         """Return a plan for samples like x and its key, to be given back with `give`; or why there is none."""
         graph.check()
-        if dispatch.backend() != "native":
+        if dispatch.backend() != "native":  # which has loaded its modules
             return NotCompiled(f"the backend is {dispatch.backend()}")
         if x.dtype.char not in "fdB" or not x.dtype.isnative or not x.size or dtype.char not in "fd":
             return NotCompiled(f"the network's dtype is {dtype}, that of the samples {x.dtype}, their shape {x.shape}")
-        from ..kernels.native.convolution import winograd_enabled
-        winograd = winograd_enabled()
+        winograd = sys.modules["fastconv.kernels.native.convolution"].winograd_enabled()
         key = (training, loss, gradient, x.shape[1:], winograd)
         plan = self._plans.pop(key, None)
         if plan is None or isinstance(plan, NotCompiled) or not plan.fits(graph, last_layer):

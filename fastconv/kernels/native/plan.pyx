@@ -317,7 +317,8 @@ cdef class Plan:
         run.index = <int64_t*> data(index)
         run.labels, run.soft, run.y = <int64_t*> data(labels), data(soft), cnp.PyArray_DATA(y)
         run.losses, run.keys = <double*> data(losses), <uint64_t*> data(keys)
-        run.lanes = lanes_of(run.images) if self.training or self.n_columns else parts(run.images, run.most)
+        run.lanes = (lanes_of(run.images) if self.training or self.n_columns else
+                     max(parts(run.images, run.most), min(run.images, 2 * parts(run.images, 8))))
         run.interrupted = 0
         bind(self.filters, parameters, gradients)
         self.make_room(n_threads, self.training)
