@@ -35,6 +35,12 @@ class Network:
     last_layer : SoftmaxWithLoss
         The loss; `last_layer.loss` is the loss of the last `loss` or `gradient` call.
 
+    Notes
+    -----
+    Networks of fastconv's own layers run as compiled plans (engine/README.md). Then of what layers remember of a pass only
+    `dW`, `db`, `dgamma`, `dbeta` and the running statistics are set; call the layers themselves to see the rest. Changes of
+    parameters and layers take effect at the next call.
+
     Examples
     --------
     >>> network = Network()
