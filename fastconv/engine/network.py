@@ -37,9 +37,9 @@ class Network:
 
     Notes
     -----
-    Networks of fastconv's own layers run as compiled plans (engine/README.md). Then of what layers remember of a pass only
-    `dW`, `db`, `dgamma`, `dbeta` and the running statistics are set; call the layers themselves to see the rest. Changes of
-    parameters and layers take effect at the next call.
+    Networks of fastconv's own layers run as compiled plans (engine/README.md). Then of what layers remember of a pass
+    only `dW`, `db`, `dgamma`, `dbeta` and the running statistics are set; call the layers themselves to see the rest.
+    Changes of parameters and layers take effect at the next call.
 
     Examples
     --------
