@@ -23,6 +23,11 @@ def training() -> dict[str, Callable[..., Runner]]:
     return {name: partial(_torch_training, name) for name in ("torch", "torch-nhwc")} if _has("torch") else {}
 
 
+def epochs() -> dict[str, Callable[..., Runner]]:
+    """Return the peers that train an epoch: name -> maker(x, t, params, batches, evaluated, first)."""
+    return {name: partial(_torch_epoch, name) for name in ("torch", "torch-nhwc")} if _has("torch") else {}
+
+
 def inference() -> dict[str, Callable[..., Runner]]:
     """Return the peers that predict: name -> maker(x, params, n_threads)."""
     found: dict[str, Callable[..., Runner]] = {}
@@ -87,6 +92,34 @@ def _torch_training(layout: str, x: np.ndarray, t: np.ndarray, params: Params) -
         return grads[::2] + grads[1::2]
 
     return Runner(run, results)
+
+
+def _torch_epoch(layout: str, x: np.ndarray, t: np.ndarray, params: Params, batches: list[np.ndarray], evaluated: int,
+                 first: int) -> Runner:
+    """Train on the batches, one after another, then evaluate so many images, as the Trainer does."""
+    import torch
+    memory = torch.channels_last if layout == "torch-nhwc" else torch.contiguous_format
+    images, labels = torch.from_numpy(x).to(memory_format=memory), torch.from_numpy(t)
+
+    def steps(keep_all: bool) -> list[float]:
+        network = torch_network(params, layout)
+        network.train(not keep_all)  # without dropout the losses can be compared
+        adam = torch.optim.Adam(network.parameters(), lr=0.001)
+        losses = []
+        for batch in map(torch.from_numpy, batches):
+            adam.zero_grad()
+            loss = torch.nn.functional.cross_entropy(network(images[batch]), labels[batch])
+            loss.backward()
+            adam.step()
+            losses.append(loss.item())
+        network.eval()
+        with torch.inference_mode():
+            for start in range(0, evaluated, len(batches[0])):
+                some = slice(start % len(x), start % len(x) + len(batches[0]))
+                (network(images[some]).argmax(1) == labels[some]).sum().item()
+        return losses
+
+    return Runner(lambda: steps(False), lambda: [np.array(steps(True)[:first])])
 
 
 def _folded(params: Params) -> dict[str, np.ndarray]:

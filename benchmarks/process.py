@@ -1,6 +1,7 @@
 """What needs a process of its own: the memory of a training step, the time of an import and of a first call.
 
     python -m benchmarks.process memory native 100 2      # implementation, batch, threads
+    python -m benchmarks.process growth 2000              # steps
     python -m benchmarks.process import fastconv
     python -m benchmarks.process first native
 
@@ -35,6 +36,34 @@ def memory(implementation: str, batch: int, n_threads: int) -> dict[str, Any]:
             runner.run()
             seconds.append(time.perf_counter() - start)
     return {"peak_bytes": peak(), "bytes_before": before, "seconds": seconds}
+
+
+def growth(steps: int) -> dict[str, Any]:
+    """Train DeepConvNet on batches of 10; return how the resident size grows after a tenth of the steps to warm up."""
+    import numpy as np
+
+    import fastconv
+
+    from .table import networks
+    x, t, params = networks.images(1000, np.random.default_rng(0))
+    network, adam, sizes, seconds = networks.our_network(params), fastconv.Adam(), [], []
+    for count in (steps // 10, steps):
+        start = time.perf_counter()
+        for i in range(count):
+            batch = np.arange(10) + 10 * (i % 100)
+            adam.update(network.params, network.gradient(x, t, batch))
+        seconds.append((time.perf_counter() - start) / max(count, 1))
+        sizes.append(resident())
+    return {"grown_bytes": sizes[1] - sizes[0], "resident_bytes": sizes[1], "seconds": seconds[1:]}
+
+
+def resident() -> int:
+    """Return the resident size now, in bytes; where the system does not say it, the largest so far."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return peak()
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def peak() -> int:
@@ -87,6 +116,8 @@ def main(argv: list[str]) -> int:
     match argv:
         case ["memory", implementation, batch, n_threads]:
             found = memory(implementation, int(batch), int(n_threads))
+        case ["growth", steps]:
+            found = growth(int(steps))
         case ["import", module]:
             found = importing(module)
         case ["first", backend]:

@@ -12,6 +12,9 @@ from benchmarks.table import workloads
 from fastconv import dispatch
 
 BATCHES = (10, 100, 300)
+LARGE = 10_000            # images of a batch
+IMAGE_BYTES = 28 * 28 * 4
+STEPS = 2_000
 MODULES = [name for name in ("numpy", "fastconv", "torch", "onnxruntime", "openvino") if importlib.util.find_spec(name)]
 
 pytestmark = pytest.mark.benchmark(timer=replayed)
@@ -31,6 +34,27 @@ def test_memory(implementation, batch, n_threads, row, say):
     row(f"memory/batch-{batch}", found["seconds"], {
         "section": "memory", "workload": f"memory/batch-{batch}", "implementation": implementation, "batch": batch,
         "threads": n_threads, "peak_bytes": found["peak_bytes"], "bytes_before": found["bytes_before"]})
+
+
+def test_memory_of_a_large_batch(n_threads, row, say):
+    """The network trained on LARGE images at a time instead of 100; the images themselves are not counted."""
+    above = {}
+    for batch in (100, LARGE):
+        found = process.run("memory", dispatch.backends()[0], batch, n_threads, n_threads=n_threads)
+        above[batch] = found["peak_bytes"] - batch * IMAGE_BYTES
+    ratio = above[LARGE] / above[100]
+    say(f"memory of batch {LARGE:,} to that of 100{'':<17}{above[LARGE] / 1e6:10.0f} MB  {ratio:.2f} x")
+    row("memory/large-batch", found["seconds"], {
+        "section": "memory-ratio", "workload": "memory/large-batch", "implementation": dispatch.backends()[0],
+        "batch": LARGE, "threads": n_threads, "peak_bytes": above[LARGE], "ratio": ratio})
+
+
+def test_memory_growth(n_threads, row, say):
+    found = process.run("growth", STEPS, n_threads=n_threads)
+    say(f"memory grown in {STEPS:,} steps{'':<26}{found['grown_bytes'] / 1e6:10.2f} MB")
+    row("memory/growth", found["seconds"], {
+        "section": "memory-growth", "workload": "memory/growth", "implementation": dispatch.backends()[0],
+        "threads": n_threads, "grown_bytes": found["grown_bytes"]})
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -15,6 +15,7 @@ from fastconv.threads import threads
 from .. import book
 from ..workload import Maker, Runner, Workload
 from .layouts import HAS_TORCH, TORCH, laid_out, pin_torch
+from .shapes import CONVOLUTIONS
 
 N = 100
 # name -> shape of x without N, shapes of the parameters, class, further arguments
@@ -53,7 +54,66 @@ def rows() -> list[Workload]:
             flops = 6.0 * N * positions * float(np.prod(parameters[0]))
         found.append(Workload(f"layer/{name}", "layer", flops, lambda inputs: 0.0, partial(_make, size, parameters),
                               makers, headline=name.startswith("Convolution")))
+    makers = {backend: partial(_our_convolutions, backend) for backend in dispatch.backends()}
+    if HAS_TORCH:
+        makers |= {layout: partial(_torch_convolutions, layout) for layout in TORCH}
+    six = CONVOLUTIONS[:6]
+    flops = sum(2.0 * (3 if i else 2) * N * float(np.prod(s.out[1:])) * float(np.prod(s.weight[1:]))
+                for i, s in enumerate(six))
+    found.append(Workload("layer/Convolution-deepconvnet-1..6", "layer", flops, lambda inputs: 0.0, _make_convolutions,
+                          makers, headline=True))
     return found
+
+
+def _make_convolutions(rng: np.random.Generator) -> list[list[np.ndarray]]:
+    """Return x, W, b and dout of DeepConvNet's six convolutions, NCHW."""
+    found = []
+    for s in CONVOLUTIONS[:6]:
+        _, H, W, C = s.x
+        _, OH, OW, FN = s.out
+        found.append([rng.standard_normal(shape, np.float32)
+                      for shape in ((N, C, H, W), s.weight, (FN,), (N, FN, OH, OW))])
+    return found
+
+
+def _our_convolutions(backend: str, inputs: list[list[np.ndarray]], n_threads: int) -> Runner:
+    """Run all six, forwards and backwards; nobody needs the gradient to the first one's images."""
+    layers = [fastconv.Convolution(W, b, 1, s.pad) for (_, W, b, _), s in zip(inputs, CONVOLUTIONS, strict=False)]
+    pairs = [[channels_last_view(x), channels_last_view(dout)] for x, _, _, dout in inputs]
+
+    def run() -> list[np.ndarray]:
+        found = []
+        for i, (layer, (x, dout)) in enumerate(zip(layers, pairs, strict=True)):
+            out, dx = layer.forward(x), layer.backward(dout, need_dx=i > 0)
+            found += [out, layer.dW, layer.db, *([] if dx is None else [dx])]
+        return found
+
+    return Runner(run, run, partial(engine, backend, n_threads))
+
+
+def channels_last_view(x: np.ndarray) -> np.ndarray:
+    """Return NCHW on NHWC memory, as fastconv's layers pass it on."""
+    return np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+
+
+def _torch_convolutions(layout: str, inputs: list[list[np.ndarray]], n_threads: int) -> Runner:
+    import torch
+    pin_torch(n_threads)
+    tensors = [[torch.from_numpy(a) for a in one] for one in inputs]
+    cases = []
+    for i, ((x, W, b, dout), s) in enumerate(zip(tensors, CONVOLUTIONS, strict=False)):
+        x, W, dout = (laid_out(a, layout) for a in (x, W, dout))
+        wanted = [W.requires_grad_(), b.clone().requires_grad_(), *([x.requires_grad_()] if i else [])]
+        cases.append((x, dout, wanted, s.pad))
+
+    def run() -> list[np.ndarray]:
+        found = []
+        for x, dout, wanted, pad in cases:
+            out = torch.conv2d(x, wanted[0], wanted[1], 1, pad)
+            found += [a.detach().numpy() for a in (out, *torch.autograd.grad(out, wanted, dout))]
+        return found
+
+    return Runner(run, run)
 
 
 def _make(size: tuple[int, ...], parameters: Sequence[tuple[int, ...]], rng: np.random.Generator) -> list[np.ndarray]:
