@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from ..results import Results, ResultsError
-from .words import losing, machine, peer, percent, seconds, times
+from .words import beside, losing, machine, peer, percent, seconds, times
 
 BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
 
@@ -24,7 +24,7 @@ def markdown(results: Results, charts: list[tuple[str, str]]) -> str:
         gflops = f"{row['gflops']:.0f}" if "gflops" in row else ""
         lines.append(f"| {row['workload']} | {seconds(row['median'])} | {gflops} | {percent(row.get('peak_share'))} "
                      f"| {times(row.get('ratio_book'))} | {times(row.get('ratio_reference'))} | {peer(row)} |")
-    lines += ["", *(f"{sentence}\n" for sentence in losing(results))]
+    lines += ["", " ".join(beside(results)), "", *(f"{sentence}\n" for sentence in losing(results))]
     return "\n".join(lines + [f"![{description}]({path})" for path, description in charts])
 
 

@@ -41,6 +41,25 @@ def machine(results: Results) -> str:
             f"{m['instruction_set'] or 'no compiled level'}; {versions}, {blas}.{limits}")
 
 
+def beside(results: Results) -> list[str]:
+    """Return sentences about what is no row of the table: threads, memory, denormal numbers."""
+    found, best = [], results.machine["backends"][0]
+    for row in results.of("threads"):
+        if row["threads"] > 1 and row["implementation"] == best:
+            found.append(f"{row['workload'].removeprefix('threads/')} on {row['threads']} threads takes "
+                         f"{1 / row['speed_up']:.2f} of its time on one.")
+    for row in results.of("memory-ratio"):
+        found.append(f"Training on {row['batch']:,} images at a time takes {row['ratio']:.2f} times the memory of 100 "
+                     "at a time, beside the images.")
+    found += [f"2,000 training steps leave the process {row['grown_bytes'] / 1e6:.2f} MB larger."
+              for row in results.of("memory-growth")]
+    medians = {row["workload"]: row["median"] for row in results.ours()}
+    if "training-step/denormals" in medians and "training-step/batch-100" in medians:
+        share = medians["training-step/denormals"] / medians["training-step/batch-100"]
+        found.append(f"Denormal numbers make a training step {share:.2f} times as long.")
+    return found
+
+
 def losing(results: Results) -> list[str]:
     """Return sentences about where fastconv is slower, by name."""
     found, ours = [], results.ours()
