@@ -43,8 +43,8 @@ def test_readme_table(write_report, matplotlib):
     assert "Slower than the best peer in 1 of 1 rows: gemm/square (0.80)." in text
     assert "2026-01-02, Testing CPU (L1 Data 32K), 2 threads" in text and "200 GFLOP/s" in text
     assert ("gemm on 2 threads takes 0.50 of its time on one. Training on 10,000 images at a time takes 1.12 times the "
-            "memory of 100 at a time, beside the images. 2,000 training steps leave the process 0.12 MB larger. Denormal "
-            "numbers make a training step 1.25 times as long.") in text
+            "memory of 100 at a time, beside the images. 2,000 training steps leave the process 0.12 MB larger. "
+            "Denormal numbers make a training step 1.25 times as long.") in text
     assert "](out/speed_up.svg)" in text
 
 
