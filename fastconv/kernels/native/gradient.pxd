@@ -77,7 +77,7 @@ cdef inline const real* pack_pixels(const Sweep* s, const real* dout, ptrdiff_t 
                 total[f] += row[w * s.outputs + f]
     for f in range(used):
         bias_sum[f] += total[f]
-    if s.outputs == s.lanes and s.out_row == s.w.grid * s.lanes:
+    if used == s.outputs == s.lanes and s.out_row == s.w.grid * s.lanes:
         return dout
     if used < s.lanes:
         memset(pixels, 0, rows * s.w.grid * s.lanes * sizeof(real))
