@@ -125,6 +125,9 @@ class Schedule:
     # ---- forwards
 
     def _forward(self, shape: tuple[int, ...]) -> None:
+        for node, layer in enumerate(self.graph.layers):
+            if is_overridden(layer):
+                raise NotCompiled(f"layers[{node}], a {type(layer).__name__}, has a forward or backward of its own")
         if len(shape) == 3:
             C, H, W = shape
         elif len(shape) == 1:
@@ -142,7 +145,7 @@ class Schedule:
         for node, layer in enumerate(self.graph.layers):
             if node in done:
                 continue
-            if type(layer) not in emit or {"forward", "backward"} & vars(layer).keys():
+            if type(layer) not in emit:
                 raise NotCompiled(f"layers[{node}], a {type(layer).__name__}, has no steps of its own")
             done |= emit[type(layer)](node, layer)
 
@@ -381,7 +384,7 @@ class Schedule:
     # ---- the loss, and backwards
 
     def _loss(self, last_layer: Any) -> None:
-        if type(last_layer) is not SoftmaxWithLoss:
+        if type(last_layer) is not SoftmaxWithLoss or is_overridden(last_layer):
             raise NotCompiled(f"last_layer is a {type(last_layer).__name__}")
         if self.images[len(self.graph.layers) - 1]:
             raise NotCompiled("the scores are images")
@@ -428,6 +431,12 @@ class Schedule:
         dx = self._like(out)
         self._step("relu_gradient", a=dout, b=out, out=dx)
         return dx
+
+
+def is_overridden(layer: Any) -> bool:
+    """Say whether the object has a forward or backward of its own, besides its class's."""
+    own = getattr(layer, "__dict__", ())
+    return "forward" in own or "backward" in own
 
 
 class _Axis:

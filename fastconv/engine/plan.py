@@ -13,7 +13,7 @@ from .. import dispatch
 from ..arrays import contiguous
 from ..layers import BatchNormalization, Convolution, Dropout, Pooling
 from ..threads import get_num_threads
-from .compile import NotCompiled, Schedule
+from .compile import NotCompiled, Schedule, is_overridden
 from .graph import Graph
 from .statistics import Statistics
 from .tensors import Tensor
@@ -52,6 +52,8 @@ class Plan:
     def fits(self, graph: Graph, last_layer: Any) -> bool:
         """Say whether the network still is what the plan was made for; values of parameters may differ."""
         if (graph.layers, graph.inputs, type(last_layer)) != self._graph:
+            return False
+        if any(map(is_overridden, graph.layers)) or is_overridden(last_layer):
             return False
         for layer, settings, values in self._settings:
             if settings(layer) != values:

@@ -9,7 +9,6 @@
 Lanes and chunks follow from the number of images alone, so a result has the same bits on any number of threads. What the
 steps are, and which memory they use, is engine/compile.py's work.
 """
-from cpython.exc cimport PyErr_CheckSignals
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport calloc, free
@@ -36,6 +35,14 @@ from .winograd cimport winograd_pays
 cnp.import_array()
 
 __all__ = ["Plan"]
+
+cdef extern from "Python.h":
+    int PyErr_CheckSignals()  # without cpython.exc's "except -1": what a handler raises stays set until `reraise`
+
+cdef extern from "float_mode.h" nogil:
+    ctypedef unsigned int float_mode
+    float_mode allow_denormals()
+    void restore_mode(float_mode before)
 
 cdef enum:
     BAND_BYTES = 1 << 18     # a padded copy of a part of an image should stay in L2
@@ -488,6 +495,8 @@ cdef void lane_task(void* context, ptrdiff_t lane, int worker) noexcept nogil:
     k.local, k.scratch = run.local + worker * run.local_bytes, run.scratch + worker * run.scratch_bytes
     k.sums, k.lane = run.sums + lane * run.sums_bytes, lane
     for i in range(chunks):
+        if run.interrupted:
+            return
         k.first = first + (last - first) * i // chunks
         k.n = first + (last - first) * (i + 1) // chunks - k.first
         for step in range(run.first_step, run.last_step):
@@ -498,8 +507,6 @@ cdef void lane_task(void* context, ptrdiff_t lane, int worker) noexcept nogil:
         k.fresh = False
         if worker == 0:
             look_for_signals(run)
-        if run.interrupted:
-            return
 
 
 cdef void look_for_signals(Run* run) noexcept nogil:
@@ -508,9 +515,11 @@ cdef void look_for_signals(Run* run) noexcept nogil:
     if now == run.last_look:
         return
     run.last_look = now
+    cdef float_mode mode = allow_denormals()
     with gil:
         if PyErr_CheckSignals() != 0:
             run.interrupted = 1
+    restore_mode(mode)
 
 
 cdef void reduce_task(void* context, ptrdiff_t task, int worker) noexcept nogil:
