@@ -71,6 +71,7 @@ class Schedule:
         self.relus: set[int] = set()                              # nodes whose output went through a ReLU in their step
         self.back: dict[int, Callable[[Tensor], None]] = {}       # node -> emits the steps of its backward pass
         self.douts: dict[int, Tensor] = {}                        # node -> gradient of its output
+        self.flat: list[Tensor] = []                              # gradients that are rows, without zeros around
         self.masked: set[int] = set()                             # nodes whose gradient went back through their ReLU
         self.learns = {INPUT: False}
         for node, (layer, sources) in enumerate(zip(graph.layers, graph.inputs, strict=True)):
@@ -199,6 +200,9 @@ class Schedule:
                 self._step("unpool", a=pooled, c=winner, out=dout)
             elif relu is not None:
                 dout = self._through_relu(last, dout, out)
+            if dout in self.flat:
+                flat, dout = dout, self._like(dout)
+                self._step("copy", a=flat, out=dout)
             self.filters[filters]["dout"] = dout
             self._step("filter_weight", filters=filters, a=x, b=dout)
             dout.want(0, max(a.room_out for a in axes) if fast else 0)
@@ -234,7 +238,9 @@ class Schedule:
             self.filters[filters]["dout"] = dout
             self._step("filter_weight", filters=filters, a=x, b=dout)
             if self.learns[source]:
-                self._data_gradient(filters, source, x, dout, self._like(x), 0)
+                dx = self._like(x)
+                self.flat.append(dx)
+                self._data_gradient(filters, source, x, dout, dx, 0)
 
         self._define(last, out, False, back)
         if relu is not None:
@@ -282,6 +288,8 @@ class Schedule:
         count = np.size(layer.gamma)
         if count not in (x.c, x.values) or np.size(layer.beta) != count:
             raise NotCompiled(f"layers[{node}] has {count} values of gamma for samples of {x.c} x {x.h} x {x.w}")
+        if not np.asarray(layer.gamma).dtype == np.asarray(layer.beta).dtype == self.dtype:
+            raise NotCompiled(f"layers[{node}] has parameters that are not arrays of {self.dtype}")
         relu = self._only_reader(node, Relu)
         last = node if relu is None else relu
         columns, out = len(self.normalizations), self._like(x)

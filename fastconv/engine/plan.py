@@ -156,7 +156,7 @@ SETTINGS: dict[type, Callable[[Any], Any]] = {
     Convolution: attrgetter("stride", "pad", "dilation", "groups"),
     Pooling: attrgetter("pool_h", "pool_w", "stride", "pad", "mode"),
     Dropout: attrgetter("dropout_ratio"),
-    BatchNormalization: lambda layer: (np.shape(layer.gamma), np.shape(layer.beta)),
+    BatchNormalization: lambda layer: [(np.shape(p), np.asarray(p).dtype) for p in (layer.gamma, layer.beta)],
 }
 
 
