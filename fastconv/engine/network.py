@@ -211,7 +211,7 @@ class Network:
         x, t = np.asarray(x), np.asarray(t)
         if index is not None:
             index, t = _index(index, len(x)), t[index]
-            if not _is_read_in_place(x):
+            if not len(index) or not _is_read_in_place(x):
                 x, index = x[index], None
         x = _samples(x)
         loss = self.last_layer
@@ -258,7 +258,8 @@ def _samples(x: ArrayLike) -> np.ndarray:
     x = np.asarray(x)
     if x.dtype.kind not in "biuf" or _is_read_in_place(x):
         return x
-    return x.astype(np.float64 if x.dtype.kind == "f" and x.itemsize > 4 else np.float32)
+    exact = x.itemsize <= 2 or (x.dtype.kind == "f" and x.itemsize == 4)  # in float32
+    return x.astype(np.float32 if exact else np.float64)
 
 
 def _index(index: np.ndarray, n: int) -> np.ndarray:
