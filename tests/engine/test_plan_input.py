@@ -11,6 +11,8 @@ from fastconv import dispatch
 from fastconv.engine import Network
 from fastconv.layers import Affine, BatchNormalization, Convolution, Dropout, Pooling, Relu, Sigmoid
 
+pytestmark = pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # of nan and inf, from NumPy
+
 DTYPES = [np.float64, np.float32]
 SHAPE = (3, 7, 6)
 N = 9
