@@ -9,13 +9,14 @@ from fastconv import dispatch
 from .measure import Measured
 
 BASELINES = ("book", "reference")
-PEERS = ("torch", "torch-nhwc", "onnxruntime", "openvino")
+PEERS = ("torch", "torch-nhwc", "onnxruntime", "openvino", "openvino-default")
 
 
 def figures(measured: Measured, name: str, traffic: float) -> dict[str, Any]:
     """Return what the JSON says of implementation `name`; a ratio above 1 means that `name` is the faster one."""
     workload, seconds = measured.workload, measured.median(name)
     peers = {peer: measured.median(peer) for peer in PEERS if peer in measured.times and peer != name}
+    reduced = min((peers.pop(peer) for peer in measured.reduced & peers.keys()), default=None)
     best_peer = min(peers, key=lambda peer: peers[peer], default=None)
     found: dict[str, Any] = {
         "workload": workload.name, "section": workload.group, "implementation": name, "threads": measured.n_threads,
@@ -28,6 +29,8 @@ def figures(measured: Measured, name: str, traffic: float) -> dict[str, Any]:
             found[f"ratio_{baseline}"] = measured.median(baseline) / seconds
     if best_peer is not None:
         found["ratio_peer"] = peers[best_peer] / seconds
+    if reduced is not None:
+        found["ratio_reduced"] = reduced / seconds
     return found
 
 

@@ -49,7 +49,7 @@ def memory() -> int:
 
 
 def thread_pools() -> list[dict[str, Any]]:
-    """Return the BLAS and OpenMP libraries in this process, without their paths."""
+    """Return other libraries' pools (BLAS, OpenMP) in this process, without paths; ours is config()'s `thread_pool`."""
     import threadpoolctl
     pools = threadpoolctl.threadpool_info()
     return [{key: value for key, value in pool.items() if key != "filepath"} for pool in pools]

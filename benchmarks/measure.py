@@ -25,6 +25,7 @@ class Measured:
     times: dict[str, list[float]] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     traffic: float = 0
+    reduced: set[str] = field(default_factory=set)  # who computes in less than float32
 
     def median(self, name: str) -> float:
         return statistics.median(self.times[name])
@@ -41,7 +42,7 @@ def measure(workload: Workload, n_threads: int, seconds: float = 0.25, least: in
     A wrong result, or an exception, is an entry in `errors` and gets no time. The `oracle` comes first: without it
     there is nothing to compare with.
     """
-    done = Measured(workload, n_threads)
+    done = Measured(workload, n_threads := workload.threads or n_threads)
     inputs = workload.make(np.random.default_rng(SEED))
     done.traffic = workload.bytes(inputs)
     ready: dict[str, Runner] = {}
@@ -57,7 +58,9 @@ def measure(workload: Workload, n_threads: int, seconds: float = 0.25, least: in
                 known[name] = time.perf_counter() - start
             if expected is None:
                 expected = results
-            compare(results, expected, workload.tolerance)
+            if runner.tolerance is not None:
+                done.reduced.add(name)
+            compare(results, expected, runner.tolerance or workload.tolerance)
         except Exception as error:  # a failed row, whatever the reason; the others go on
             done.errors[name] = f"{type(error).__name__}: {error}"
             if name == oracle:

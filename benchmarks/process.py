@@ -1,6 +1,7 @@
 """What needs a process of its own: the memory of a training step, the time of an import and of a first call.
 
     python -m benchmarks.process memory native 100 2      # implementation, batch, threads
+    python -m benchmarks.process batch 10000 100          # images, of which so many at a time
     python -m benchmarks.process growth 2000              # steps
     python -m benchmarks.process import fastconv
     python -m benchmarks.process first native
@@ -38,6 +39,24 @@ def memory(implementation: str, batch: int, n_threads: int) -> dict[str, Any]:
     return {"peak_bytes": peak(), "bytes_before": before, "seconds": seconds}
 
 
+def batch_memory(images: int, batch: int) -> dict[str, Any]:
+    """Train DeepConvNet on `batch` of the images at a time; return the process's peak, without the images and labels,
+    and how much of it the steps added.
+    """
+    import numpy as np
+
+    import fastconv
+
+    from .table import networks
+    x, t, params = networks.images(images, np.random.default_rng(0))
+    network, adam, before, seconds = networks.our_network(params), fastconv.Adam(), resident(), []
+    for step in range(STEPS):
+        start = time.perf_counter()
+        adam.update(network.params, network.gradient(x, t, (np.arange(batch) + step * batch) % images))
+        seconds.append(time.perf_counter() - start)
+    return {"peak_bytes": peak() - x.nbytes - t.nbytes, "added_bytes": peak() - before, "seconds": seconds}
+
+
 def growth(steps: int) -> dict[str, Any]:
     """Train DeepConvNet on batches of 10; return how the resident size grows after a tenth of the steps to warm up."""
     import numpy as np
@@ -69,8 +88,12 @@ def resident() -> int:
 def peak() -> int:
     """Return the largest resident size so far, in bytes."""
     import resource
-    size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return size if sys.platform == "darwin" else size * 1024
+    try:  # Linux's ru_maxrss begins with the size of the process that started this one
+        status = Path("/proc/self/status").read_text()
+        return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:"))
+    except (OSError, StopIteration):
+        size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return size if sys.platform == "darwin" else size * 1024
 
 
 def importing(module: str) -> dict[str, Any]:
@@ -116,6 +139,8 @@ def main(argv: list[str]) -> int:
     match argv:
         case ["memory", implementation, batch, n_threads]:
             found = memory(implementation, int(batch), int(n_threads))
+        case ["batch", images, batch]:
+            found = batch_memory(int(images), int(batch))
         case ["growth", steps]:
             found = growth(int(steps))
         case ["import", module]:

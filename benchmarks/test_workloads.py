@@ -5,6 +5,7 @@ import pytest
 
 from benchmarks.conftest import chosen_workloads, replayed
 from benchmarks.figures import BASELINES, figures
+from benchmarks.machine import pin
 from benchmarks.measure import Measured, measure
 from benchmarks.table import workloads
 from fastconv import dispatch
@@ -22,6 +23,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def test_workload(name, implementation, n_threads, row, benchmark, request, say):
     if not _latest or _latest[0].workload.name != name:
         options = request.config.option
+        pin(workloads()[name].threads or n_threads)
         seconds = float(options.benchmark_max_time) / 5  # there are about five implementations
         _latest[:] = [measure(workloads()[name], n_threads, seconds, options.benchmark_min_rounds, benchmark.enabled)]
         say(summary(_latest[0]))
@@ -41,5 +43,7 @@ def summary(measured: Measured) -> str:
     ratios = [f"{found[f'ratio_{name}']:7.1f} x {name}" for name in BASELINES if f"ratio_{name}" in found]
     if "ratio_peer" in found:
         ratios.append(f"{found['ratio_peer']:6.2f} x {found['best_peer']}")
+    if "ratio_reduced" in found:
+        ratios.append(f"{found['ratio_reduced']:6.2f} x {' '.join(measured.reduced)} (not float32)")
     return f"{measured.workload.name:<48}{found['median'] * 1e3:10.3f} ms" + "".join(ratios)
 

@@ -49,7 +49,8 @@ def check(ours, book):
 
 def main():
     args = arguments()
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):  # before NumPy loads its BLAS
+    # NumPy's BLAS, whichever it is, and ours
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "FASTCONV_NUM_THREADS"):
         os.environ[name] = str(args.threads)
     import book
     import numpy as np

@@ -23,11 +23,15 @@ class Runner:
         Runs once and returns the arrays to compare, in the same layout for every implementation.
     context : callable
         Makes a context manager that is entered around `run` and `results`, untimed.
+    tolerance : float, optional
+        Largest error of an implementation that computes in less than float32: it is listed, but is nobody's best peer.
+        Default: the workload's.
     """
 
     run: Callable[[], Any]
     results: Callable[[], Sequence[np.ndarray]]
     context: Callable[[], AbstractContextManager[Any]] = nullcontext
+    tolerance: float | None = None
 
     def timed(self) -> Timed:
         return Timed(self.run, self.context)
@@ -61,6 +65,8 @@ class Workload:
         Whether the README's table has the row.
     ops : tuple of str
         The operations of the dispatch table that the row is about.
+    threads : int, optional
+        Threads of every implementation. Default: the run's.
     """
 
     name: str
@@ -72,6 +78,7 @@ class Workload:
     tolerance: float = 1e-4
     headline: bool = False
     ops: tuple[str, ...] = ()
+    threads: int | None = None
 
 
 def of(convert: Callable[[Any], Sequence[np.ndarray]], run: Callable[[], Any]) -> Runner:

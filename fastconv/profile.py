@@ -1,4 +1,4 @@
-"""Where the time of a training step goes, layer by layer."""
+"""Where the time of a training step goes, where its layers run one by one."""
 from __future__ import annotations
 
 import statistics
@@ -23,6 +23,8 @@ class LayerTime(NamedTuple):
 
 def profile(network: Network, x: np.ndarray, t: np.ndarray, optimizer: Any = None, steps: int = 5) -> list[LayerTime]:
     """Run training steps layer by layer and return the median times: the layers, the loss, the optimizer.
+
+    ``network.gradient`` runs a network of fastconv's own layers as one plan instead, and takes less time than the sum.
 
     Parameters
     ----------

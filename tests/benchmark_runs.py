@@ -44,11 +44,14 @@ def full(**changes: Any) -> dict[str, Any]:
             "threads": 2, "peak_bytes": batch * 1e6, "bytes_before": 1e6}} for batch in (10, 100)),
         {**row("memory/large-batch", "native", 1.0), "extra_info": {
             "workload": "memory/large-batch", "section": "memory-ratio", "implementation": "native", "batch": 10_000,
-            "threads": 2, "peak_bytes": 6e7, "ratio": 1.125}},
+            "threads": 2, "peak_bytes": 6e7, "ratio": 1.125, "added_bytes": 2e7, "ratio_added": 1.5}},
         {**row("memory/growth", "native", 1.0), "extra_info": {
             "workload": "memory/growth", "section": "memory-growth", "implementation": "native", "threads": 2,
             "grown_bytes": 123_456}},
-        row("training-step/batch-100", "native", 2e-2), row("training-step/denormals", "native", 2.5e-2),
+        row("inference/batch-1", "native", 2e-4, ratio_reduced=0.75),
+        {**row("denormals", "native", 2.5e-2), "extra_info": {
+            "workload": "denormals/training-step", "section": "denormals", "implementation": "native", "threads": 2,
+            "ratio": 1.25}},
         {**row("start-up/import", "numpy", 0.1), "extra_info": {
             "workload": "start-up/import", "section": "start-up", "implementation": "numpy", "threads": 2}},
         **changes)

@@ -6,7 +6,7 @@ import json
 from fastconv.cli.html import Cell, figure, page, paragraph, table
 
 from ..results import Results, Row, mean_ratio
-from .words import losing, machine, percent, seconds, times
+from .words import beside, losing, machine, percent, seconds, times
 
 HEADINGS = ("Workload", "By", "Median", "× book", "× NumPy float32", "× best peer", "Best peer", "GFLOP/s", "of peak",
             "GB/s", "of copy", "Fastest", "Rounds")
@@ -18,7 +18,7 @@ METHOD = ("Medians of interleaved runs; every result was compared with the refer
 def html(results: Results, charts: dict[str, tuple[str, str]]) -> str:
     """Return the page."""
     introduction = paragraph(machine(results), faint=True) + "".join(
-        paragraph(text) for text in (_summary(results), METHOD))
+        paragraph(text) for text in (_summary(results), " ".join(beside(results)), METHOD) if text)
     sections = [(description, figure(svg, description)) for svg, description in charts.values()]
     sections.append(("fastconv, row by row", table(HEADINGS, map(_cells, results.ours()))))
     everything = [_cells(row) for row in results.rows if "headline" in row]

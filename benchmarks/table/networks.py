@@ -17,9 +17,9 @@ from .eager import engine
 from .layouts import pin_torch
 from .shapes import CONVOLUTIONS
 
-EPOCH = 1000        # images, trained on in batches and then evaluated, with EPOCH/6 others: as in 60,000 + 10,000
+EPOCH = 1000        # images, trained on in batches and then evaluated, like EPOCH/6 to test with: as in 60,000 + 10,000
 EPOCH_BATCH = 100
-EVALUATED = EPOCH + EPOCH // 6
+EVALUATED = (EPOCH, EPOCH // 6)  # images to train on, to test with
 FIRST_STEPS = 3     # whose losses are compared: later ones differ by the rounding of all steps before
 # multiply-adds of one image: six convolutions, two Affine layers
 IMAGE = sum(float(np.prod(s.out[1:])) * float(np.prod(s.weight[1:])) for s in CONVOLUTIONS[:6]) + 1024 * 50 + 50 * 10
@@ -43,9 +43,6 @@ def rows() -> list[Workload]:
     inference |= {name: partial(_infer_peer, make) for name, make in peers.inference().items()}
     epoch: dict[str, Maker] = {name: partial(_epoch, name) for name in backends} | {"book": _epoch_book}
     epoch |= {name: partial(_epoch_peer, make) for name, make in peers.epochs().items()}
-    one_thread: dict[str, Maker] = {name: partial(_on_one_thread, training[name])
-                                    for name in training if name not in ("book", "reference")}
-    one_thread["reference"] = partial(_on_one_thread, training["reference"])
     network = partial(Workload, group="network", bytes=lambda inputs: 0.0, headline=True, tolerance=1e-3)
     return [
         *(network(name=f"inference/batch-{n}", flops=2 * IMAGE * n, make=partial(images, n), makers=inference)
@@ -53,7 +50,7 @@ def rows() -> list[Workload]:
         *(network(name=f"training-step/batch-{n}", flops=step * n, make=partial(images, n), makers=training)
           for n in (10, 100, 1000)),
         network(name="training-step/batch-100-on-one-thread", flops=step * 100, make=partial(images, 100),
-                makers=one_thread),
+                makers=training, threads=1),
         network(name=f"epoch/{EPOCH}-images", flops=step * EPOCH, make=partial(images, EPOCH), makers=epoch),
         network(name="training-step/denormals", group="traps", flops=step * 100, make=partial(denormal_images, 100),
                 makers=training),
@@ -118,10 +115,6 @@ def _train(backend: str, batch: Images, n_threads: int) -> Runner:
                             partial(engine, backend, n_threads))
 
 
-def _on_one_thread(make: Maker, batch: Images, n_threads: int) -> Runner:
-    return make(batch, 1)
-
-
 def _train_book(batch: Images, n_threads: int) -> Runner:
     return _training_runner(book.DeepConvNet(batch.params), book.Dropout, book.Adam(), batch, nullcontext)
 
@@ -149,7 +142,7 @@ def _infer_peer(make: Any, batch: Images, n_threads: int) -> Runner:
 def _epoch(backend: str, data: Images, n_threads: int) -> Runner:
     def epoch(keep_all: bool) -> list[float]:
         network = our_network(data.params)
-        trainer = fastconv.Trainer(network, data.x, data.t, data.x[:EVALUATED - EPOCH], data.t[:EVALUATED - EPOCH],
+        trainer = fastconv.Trainer(network, data.x, data.t, data.x[:EVALUATED[1]], data.t[:EVALUATED[1]],
                                    epochs=1, mini_batch_size=EPOCH_BATCH, optimizer="Adam",
                                    optimizer_param={"lr": 0.001}, verbose=False)
         np.random.seed(0)  # the order of the images
@@ -167,7 +160,14 @@ def _epoch_peer(make: Any, data: Images, n_threads: int) -> Runner:
     np.random.seed(0)  # the Trainer's order of the images
     order = np.random.permutation(len(data.x))
     batches = [order[start:start + EPOCH_BATCH] for start in range(0, len(order), EPOCH_BATCH)]
-    return make(data.x, data.t, data.params, batches, EVALUATED, FIRST_STEPS)
+    return make(data.x, data.t, data.params, batches, list(_evaluated()), FIRST_STEPS)
+
+
+def _evaluated() -> Iterator[slice]:
+    """Yield the batches of an evaluation of the images to train on, then of those to test with."""
+    for n in EVALUATED:
+        for start in range(0, n, EPOCH_BATCH):
+            yield slice(start, min(start + EPOCH_BATCH, n))
 
 
 def _epoch_book(data: Images, n_threads: int) -> Runner:
@@ -185,8 +185,8 @@ def _epoch_book(data: Images, n_threads: int) -> Runner:
     def run() -> None:
         network = book.DeepConvNet(data.params)
         steps(network, len(data.x) // EPOCH_BATCH)
-        for start in range(0, EVALUATED, EPOCH_BATCH):
-            network.predict(data.x[start % len(data.x):start % len(data.x) + EPOCH_BATCH])
+        for some in _evaluated():
+            network.predict(data.x[some])
 
     def results() -> list[np.ndarray]:
         network = book.DeepConvNet(data.params)

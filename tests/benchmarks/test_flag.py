@@ -111,10 +111,20 @@ def test_refuses_to_run_beside_itself():
     assert done.returncode == 4 and "does not run under pytest-xdist" in done.stderr
 
 
+def test_the_peak_is_the_processs_own():
+    from benchmarks import process
+    before = bytes(200_000_000)  # of the process that starts it
+    found = process.run("batch", 10, 10, n_threads=1)
+    assert found["peak_bytes"] < len(before)
+
+
 def test_processes_report(tmp_path):
     from benchmarks import process
     found = process.run("memory", "native", 2, 1, n_threads=1)
     assert found["peak_bytes"] >= found["bytes_before"] > 1e7 and len(found["seconds"]) == process.STEPS
+    large = process.run("batch", 20, 10, n_threads=1)
+    assert large["peak_bytes"] > 1e7 and 0 < large["added_bytes"] < large["peak_bytes"]
+    assert abs(process.run("growth", 10, n_threads=1)["grown_bytes"]) < 1e7
     assert process.run("first", "native", n_threads=1)["second_call"] > 0
     assert 0 < process.run("import", "numpy", n_threads=1)["seconds"][0] < 60
     with pytest.raises(RuntimeError, match="import no_such_module: ModuleNotFoundError"):

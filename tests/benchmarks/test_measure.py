@@ -1,6 +1,8 @@
 """A wrong result is a failed row and never a time."""
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -99,6 +101,30 @@ def test_context_is_entered_for_check_and_turns():
         return Runner(only_inside, only_inside, context)
 
     assert not quick(workload(reference=maker, native=maker)).errors
+
+
+def test_less_than_float32_is_listed_but_no_peer():
+    def coarse(inputs, n_threads):
+        return replace(returns(RIGHT * 1.01)(inputs, n_threads), tolerance=0.05)
+
+    done = quick(workload(native=returns(RIGHT), reference=returns(RIGHT), openvino=returns(RIGHT),
+                          **{"openvino-default": coarse}))
+    assert not done.errors and done.reduced == {"openvino-default"}
+    done.times |= {"native": [2e-3], "openvino": [4e-3], "openvino-default": [1e-3]}
+    found = figures(done, "native", 0)
+    assert found["best_peer"] == "openvino" and found["ratio_peer"] == 2 and found["ratio_reduced"] == 0.5
+
+
+def test_a_workload_may_have_its_own_number_of_threads():
+    given = []
+
+    def maker(inputs, n_threads):
+        given.append(n_threads)
+        return returns(RIGHT)(inputs, n_threads)
+
+    done = measure(replace(workload(reference=maker), threads=1), 2, timed=False)
+    assert given == [1] and done.n_threads == 1
+    assert measure(workload(reference=maker), 2, timed=False).n_threads == 2
 
 
 def test_figures_and_limits():
