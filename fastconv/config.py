@@ -40,7 +40,7 @@ def config() -> dict[str, Any]:
     if "native" in found["backends"]:
         from .kernels import native
         found |= {"instruction_set": native.level, "instruction_sets": list(native.built_levels()),
-                  "thread_pool": native.pool.library(), "compiler": native.cpu.compiler()}
+                  "thread_pool": native.pool.implementation(), "compiler": native.cpu.compiler()}
     return found
 
 

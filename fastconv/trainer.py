@@ -151,7 +151,7 @@ class Trainer:
 
     def _step(self, batch: np.ndarray) -> None:
         start = time.perf_counter()
-        if getattr(type(self.network), "gradient", None) is Network.gradient:
+        if getattr(self.network.gradient, "__func__", None) is Network.gradient:
             grads = self.network.gradient(self.x_train, self.t_train, batch)  # reads the samples where they are
         else:
             grads = self.network.gradient(self.x_train[batch], self.t_train[batch])

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from toy_network import N, ToyNetwork, numbered, toy_trainer
 
+from fastconv.models import DeepConvNet
 from fastconv.optimizers import OPTIMIZERS, Adam
 from fastconv.trainer import Trainer
 
@@ -240,3 +241,11 @@ def test_tqdm_is_imported_only_for_the_bar():
             "toy_trainer(verbose=True)[1].train(); assert 'tqdm' not in sys.modules")
     folder = os.path.dirname(__file__)
     subprocess.run([sys.executable, "-c", code, folder], check=True, stdout=subprocess.PIPE)
+
+
+def test_a_gradient_of_the_object_s_own_gets_the_batch():
+    network, (x, t) = DeepConvNet(seed=0), (np.zeros((4, 1, 28, 28), np.float32), np.arange(4))
+    seen, gradient = [], network.gradient
+    network.gradient = lambda x, t: seen.append(len(x)) or gradient(x, t)
+    Trainer(network, x, t, x, t, epochs=1, mini_batch_size=3, verbose=False).train()
+    assert seen == [3, 1]

@@ -24,28 +24,26 @@ from ..layers import (
 )
 from ..layers.batch_normalization import EPS
 from ..shapes import convolution_geometry, pooling_geometry
+from .axis import Axis
 from .graph import INPUT, Graph, learned
-from .tensors import Tensor, place
+from .steps import Steps
+from .tensors import Tensor
 
-CHUNK_BYTES = 1 << 21  # of tensors that a worker goes through at a time: what stays in a shared cache
-CHUNK = 8              # images at a time at most
 LANE_BYTES = 8 << 20   # of a lane's private gradients at most
 LINE_BYTES = 64
-ENDS = ("mean", "variance", "normalize_sums")  # steps that need the whole batch before the next one starts
 
 
 class NotCompiled(Exception):
     """Why a network runs layer by layer."""
 
 
-class Schedule:
+class Schedule(Steps):
     """The steps of a network for one shape of its samples.
 
     Attributes
     ----------
-    steps, filters : list of dict
-        As kernels/native/plan.pyx takes them.
-    tensors : list of Tensor
+    filters : list of dict
+        As kernels/native/plan_setup.pxd takes them, like `steps`.
     filter_layers, dropouts, normalizations : list
         The layers whose parameters, keys and statistics a run brings along.
     output : Tensor
@@ -54,11 +52,10 @@ class Schedule:
 
     def __init__(self, graph: Graph, last_layer: Any, shape: tuple[int, ...], dtype: np.dtype, *,
                  training: bool, loss: bool, gradient: bool, winograd: bool) -> None:
-        self.graph, self.last_layer, self.dtype = graph, last_layer, dtype
+        super().__init__(dtype)
+        self.graph, self.last_layer = graph, last_layer
         self.training, self.gradient, self.winograd = training, gradient, winograd and dtype == np.float32
-        self.steps: list[dict[str, Any]] = []
         self.filters: list[dict[str, Any]] = []
-        self.tensors: list[Tensor] = []
         self.filter_layers: list[Any] = []
         self.dropouts: list[Any] = []
         self.normalizations: list[Any] = []
@@ -81,47 +78,13 @@ class Schedule:
         if loss:
             self._loss(last_layer)
         else:
-            self._step("output", a=self.output)
+            self.step("output", a=self.output)
         if gradient:
             self._backward()
             weights = sum(np.size(layer.W) for layer in self.filter_layers) * dtype.itemsize
             if weights > LANE_BYTES:
                 raise NotCompiled(f"the weights, {weights:,} bytes, are too large for a gradient in every lane")
-        self._finish()
-
-    # ---- steps and tensors
-
-    def _tensor(self, h: int, w: int, c: int, item: int | None = None) -> Tensor:
-        tensor = Tensor(h, w, c, item or self.dtype.itemsize)
-        self.tensors.append(tensor)
-        return tensor
-
-    def _like(self, tensor: Tensor, item: int | None = None) -> Tensor:
-        return self._tensor(tensor.h, tensor.w, tensor.c, item)
-
-    def _step(self, name: str, **given: Any) -> None:
-        """Append a step; its tensors live from their first step to their last."""
-        for tensor in given.values():
-            if isinstance(tensor, Tensor):
-                tensor.last = len(self.steps)
-                if tensor.first < 0:
-                    tensor.first = tensor.last
-        self.steps.append({"name": name, **given})
-
-    def _finish(self) -> None:
-        self.tensors = [tensor for tensor in self.tensors if tensor.first >= 0]
-        ends = [i for i, step in enumerate(self.steps) if step["name"] in ENDS]  # of segments
-        for tensor in self.tensors:
-            tensor.batch = any(tensor.first <= end < tensor.last for end in ends)
-            if tensor.batch:  # other lanes may still be, or be already, anywhere in the segment
-                tensor.first = max((end + 1 for end in ends if end < tensor.first), default=0)
-                tensor.last = min((end for end in ends if end >= tensor.last), default=len(self.steps))
-        item = self.dtype.itemsize
-        largest = max(step["a"].values for step in self.steps if isinstance(step.get("a"), Tensor)) * item
-        living = max(sum(t.image_bytes for t in self.tensors if t.first <= i <= t.last) for i in range(len(self.steps)))
-        self.most = max(1, min(CHUNK, CHUNK_BYTES // max(living, largest, 1)))
-        self.local_bytes = place([t for t in self.tensors if not t.batch], self.most)
-        self.batch_bytes = place([t for t in self.tensors if t.batch], 1)
+        self.finish()
 
     # ---- forwards
 
@@ -136,8 +99,8 @@ class Schedule:
         else:
             raise NotCompiled(f"samples of shape {shape} are neither images nor rows")
         self.images = {INPUT: len(shape) == 3}  # node -> is its output (N, C, H, W), else (N, D)
-        self.values[INPUT] = self._tensor(H, W, C)
-        self._step("input", out=self.values[INPUT])
+        self.values[INPUT] = self.tensor(H, W, C)
+        self.step("input", out=self.values[INPUT])
         emit: dict[type, Callable[[int, Any], set[int]]] = {
             Convolution: self._convolution, Affine: self._affine, Relu: self._relu, Sigmoid: self._sigmoid,
             Pooling: self._pooling, Dropout: self._dropout, Add: self._add, Concat: self._concat,
@@ -175,9 +138,9 @@ class Schedule:
         geometry = convolution_geometry((1, x.c, x.h, x.w), W.shape, layer.stride, layer.pad, layer.dilation,
                                         layer.groups)
         (_, OH, OW, FN), (FH, FW) = geometry.out_shape, W.shape[2:]
-        axes = [_Axis(*axis) for axis in zip((x.h, x.w), (OH, OW), (FH, FW), geometry.stride, geometry.pad,
+        axes = [Axis(*axis) for axis in zip((x.h, x.w), (OH, OW), (FH, FW), geometry.stride, geometry.pad,
                                              geometry.dilation, strict=True)]
-        fast = self._by_winograd(W.shape, geometry)
+        fast, fast_back = self._by_winograd(x.c, FN, W.shape, geometry), self._by_winograd(FN, x.c, W.shape, geometry)
         x.want(max(a.pad for a in axes), max(a.after(fast) for a in axes))
         relu = self._only_reader(node, Relu)
         pool = None if relu is None or FN % (LINE_BYTES // self.dtype.itemsize) else self._only_reader(relu, Pooling)
@@ -185,31 +148,31 @@ class Schedule:
             pool = None
         last = node if relu is None else relu if pool is None else pool
         if pool is None:
-            out, winner = self._tensor(OH, OW, FN), None
+            out, winner = self.tensor(OH, OW, FN), None
             out.want(0, max(a.room_out for a in axes) if fast else 0)
         else:
-            out, winner = self._tensor(OH // 2, OW // 2, FN), self._tensor(-(-OH // 4) * 2, -(-OW // 4) * 2, FN, 1)
+            out, winner = self.tensor(OH // 2, OW // 2, FN), self.tensor(-(-OH // 4) * 2, -(-OW // 4) * 2, FN, 1)
             out.want(0, max(winner.h - out.h, winner.w - out.w) if fast else 0)
         filters = self._filters(layer, x, out, shape=W.shape, size=(OH, OW), stride=geometry.stride, pad=geometry.pad,
                                 dilation=geometry.dilation, groups=geometry.groups, pooled=winner is not None)
-        self._step("filter", filters=filters, a=x, c=winner, out=out, relu=relu is not None)
+        self.step("filter", filters=filters, a=x, c=winner, out=out, relu=relu is not None)
 
         def back(dout: Tensor) -> None:
             if winner is not None:
-                pooled, dout = dout, self._tensor(OH, OW, FN)
-                self._step("unpool", a=pooled, c=winner, out=dout)
+                pooled, dout = dout, self.tensor(OH, OW, FN)
+                self.step("unpool", a=pooled, c=winner, out=dout)
             elif relu is not None:
                 dout = self._through_relu(last, dout, out)
             if dout in self.flat:
-                flat, dout = dout, self._like(dout)
-                self._step("copy", a=flat, out=dout)
+                flat, dout = dout, self.like(dout)
+                self.step("copy", a=flat, out=dout)
             self.filters[filters]["dout"] = dout
-            self._step("filter_weight", filters=filters, a=x, b=dout)
+            self.step("filter_weight", filters=filters, a=x, b=dout)
             dout.want(0, max(a.room_out for a in axes) if fast else 0)
             if self.learns[source]:
-                dx = self._like(x)
-                dout.want(max(a.back_before for a in axes), max(a.back_after(fast) for a in axes))
-                self._data_gradient(filters, source, x, dout, dx, max(a.room for a in axes) if fast else 0)
+                dx = self.like(x)
+                dout.want(max(a.back_before for a in axes), max(a.back_after(fast_back) for a in axes))
+                self._data_gradient(filters, source, x, dout, dx, max(a.room for a in axes) if fast_back else 0)
 
         self._define(last, out, True, back)
         if relu is not None and pool is None:
@@ -223,22 +186,22 @@ class Schedule:
         if W.ndim != 2 or W.shape[0] != x.values or 0 in W.shape:
             raise NotCompiled(f"layers[{node}] has weights of shape {W.shape} for samples of {x.values} values")
         if not x.dense or self.readers[source] > 1 or source == INPUT:
-            x, spread = self._like(x), x
-            self._step("copy", a=spread, out=x)
+            x, spread = self.like(x), x
+            self.step("copy", a=spread, out=x)
         relu = self._only_reader(node, Relu)
         last = node if relu is None else relu
-        out = self._tensor(1, 1, W.shape[1])
+        out = self.tensor(1, 1, W.shape[1])
         filters = self._filters(layer, x, out, shape=(W.shape[1], W.shape[0], 1, 1), size=(1, 1), stride=(1, 1),
                                 pad=(0, 0), dilation=(1, 1), groups=1, pooled=False, affine=True, plane=x.h * x.w)
-        self._step("filter", filters=filters, a=x, out=out, relu=relu is not None)
+        self.step("filter", filters=filters, a=x, out=out, relu=relu is not None)
 
         def back(dout: Tensor) -> None:
             if relu is not None:
                 dout = self._through_relu(last, dout, out)
             self.filters[filters]["dout"] = dout
-            self._step("filter_weight", filters=filters, a=x, b=dout)
+            self.step("filter_weight", filters=filters, a=x, b=dout)
             if self.learns[source]:
-                dx = self._like(x)
+                dx = self.like(x)
                 self.flat.append(dx)
                 self._data_gradient(filters, source, x, dout, dx, 0)
 
@@ -252,10 +215,10 @@ class Schedule:
         self.filter_layers.append(layer)
         return len(self.filters) - 1
 
-    def _by_winograd(self, w_shape: tuple[int, ...], geometry: Any) -> bool:
-        FN, C, FH, FW = w_shape
-        return (self.winograd and (FH, FW) == (3, 3) and geometry.stride == geometry.dilation == (1, 1)
-                and geometry.groups == 1 and C % 16 == 0 and FN >= 16)
+    def _by_winograd(self, channels: int, outputs: int, w_shape: tuple[int, ...], geometry: Any) -> bool:
+        """Say whether Winograd's method can be taken from so many channels to so many outputs (winograd_fits)."""
+        return (self.winograd and w_shape[2:] == (3, 3) and geometry.stride == geometry.dilation == (1, 1)
+                and geometry.groups == 1 and channels % 16 == 0 and outputs >= 16)
 
     def _halves(self, layer: Pooling, H: int, W: int) -> bool:
         """Say whether a Pooling layer takes the maximum of each 2x2 pixels."""
@@ -271,12 +234,12 @@ class Schedule:
     def _elementwise(self, node: int, forward: str, backward: str) -> set[int]:
         source, = self.graph.inputs[node]
         x = self.values[source]
-        out = self._like(x)
-        self._step(forward, a=x, out=out)
+        out = self.like(x)
+        self.step(forward, a=x, out=out)
 
         def back(dout: Tensor) -> None:
-            dx = self._like(x)
-            self._step(backward, a=dout, b=out, out=dx)
+            dx = self.like(x)
+            self.step(backward, a=dout, b=out, out=dx)
             self._give(source, dx)
 
         self._define(node, out, self.images[source], back)
@@ -292,21 +255,21 @@ class Schedule:
             raise NotCompiled(f"layers[{node}] has parameters that are not arrays of {self.dtype}")
         relu = self._only_reader(node, Relu)
         last = node if relu is None else relu
-        columns, out = len(self.normalizations), self._like(x)
+        columns, out = len(self.normalizations), self.like(x)
         self.normalizations.append((layer, (x.c, x.h, x.w) if self.images[source] else (x.c,)))
         self.columns.append((count, EPS))
         if self.training:
-            self._step("mean", a=x, columns=columns)
-            self._step("variance", a=x, columns=columns)
-        self._step("normalize", a=x, out=out, columns=columns, relu=relu is not None)
+            self.step("mean", a=x, columns=columns)
+            self.step("variance", a=x, columns=columns)
+        self.step("normalize", a=x, out=out, columns=columns, relu=relu is not None)
 
         def back(dout: Tensor) -> None:
             if relu is not None:
                 dout = self._through_relu(last, dout, out)
-            self._step("normalize_sums", a=dout, b=x, columns=columns)
+            self.step("normalize_sums", a=dout, b=x, columns=columns)
             if self.learns[source]:
-                dx = self._like(x)
-                self._step("normalize_gradient", a=dout, b=x, out=dx, columns=columns)
+                dx = self.like(x)
+                self.step("normalize_gradient", a=dout, b=x, out=dx, columns=columns)
                 self._give(source, dx)
 
         self._define(last, out, self.images[source], back)
@@ -320,14 +283,14 @@ class Schedule:
         x = self.values[source]
         geometry = pooling_geometry((1, x.c, x.h, x.w), layer.pool_h, layer.pool_w, layer.stride, layer.pad)
         window, stride, pad, (_, OH, OW, _) = geometry
-        out = self._tensor(OH, OW, x.c)
+        out = self.tensor(OH, OW, x.c)
         pool = (window, stride, pad, x, out)
-        self._step(f"{layer.mode}_pooling", a=x, out=out, pool=pool)
+        self.step(f"{layer.mode}_pooling", a=x, out=out, pool=pool)
 
         def back(dout: Tensor) -> None:
-            dx = self._like(x)
+            dx = self.like(x)
             forward = {"b": x, "c": out} if layer.mode == "max" else {}
-            self._step(f"{layer.mode}_pooling_gradient", a=dout, out=dx, pool=pool, **forward)
+            self.step(f"{layer.mode}_pooling_gradient", a=dout, out=dx, pool=pool, **forward)
             self._give(source, dx)
 
         self._define(node, out, True, back)
@@ -336,18 +299,18 @@ class Schedule:
     def _dropout(self, node: int, layer: Dropout) -> set[int]:
         source, = self.graph.inputs[node]
         x = self.values[source]
-        out = self._like(x)
+        out = self.like(x)
         if not self.training:
-            self._step("scale", a=x, out=out, ratio=1.0 - layer.dropout_ratio)
+            self.step("scale", a=x, out=out, ratio=1.0 - layer.dropout_ratio)
             self._define(node, out, self.images[source], _no_way_back)
             return {node}
-        mask = self._like(x, item=1)
-        self._step("dropout", a=x, c=mask, out=out, number=len(self.dropouts), ratio=float(layer.dropout_ratio))
+        mask = self.like(x, item=1)
+        self.step("dropout", a=x, c=mask, out=out, number=len(self.dropouts), ratio=float(layer.dropout_ratio))
         self.dropouts.append(layer)
 
         def back(dout: Tensor) -> None:
-            dx = self._like(x)
-            self._step("dropout_gradient", a=dout, c=mask, out=dx)
+            dx = self.like(x)
+            self.step("dropout_gradient", a=dout, c=mask, out=dx)
             self._give(source, dx)
 
         self._define(node, out, self.images[source], back)
@@ -359,8 +322,8 @@ class Schedule:
             raise NotCompiled(f"layers[{node}] adds arrays of different shapes, or only one")
         out = xs[0]
         for x in xs[1:]:
-            total = self._like(x)
-            self._step("sum", a=out, b=x, out=total)
+            total = self.like(x)
+            self.step("sum", a=out, b=x, out=total)
             out = total
 
         def back(dout: Tensor) -> None:
@@ -374,16 +337,16 @@ class Schedule:
         sources, xs = self.graph.inputs[node], self._sources(node)
         if len({(x.h, x.w) for x in xs}) > 1 or len({self.images[i] for i in sources}) > 1:
             raise NotCompiled(f"layers[{node}] joins images of different sizes")
-        out = self._tensor(xs[0].h, xs[0].w, sum(x.c for x in xs))
+        out = self.tensor(xs[0].h, xs[0].w, sum(x.c for x in xs))
         firsts = np.cumsum([0] + [x.c for x in xs]).tolist()
         for x, first in zip(xs, firsts[:-1], strict=True):
-            self._step("slice", a=x, out=out, first=0, other=first, channels=x.c)
+            self.step("slice", a=x, out=out, first=0, other=first, channels=x.c)
 
         def back(dout: Tensor) -> None:
             for source, x, first in zip(sources, xs, firsts[:-1], strict=True):
                 if self.learns[source]:
-                    dx = self._like(x)
-                    self._step("slice", a=dout, out=dx, first=first, other=0, channels=x.c)
+                    dx = self.like(x)
+                    self.step("slice", a=dout, out=dx, first=first, other=0, channels=x.c)
                     self._give(source, dx)
 
         self._define(node, out, self.images[sources[0]], back)
@@ -396,8 +359,8 @@ class Schedule:
             raise NotCompiled(f"last_layer is a {type(last_layer).__name__}")
         if self.images[len(self.graph.layers) - 1]:
             raise NotCompiled("the scores are images")
-        dout = self._like(self.output) if self.gradient else None
-        self._step("loss", a=self.output, out=dout)
+        dout = self.like(self.output) if self.gradient else None
+        self.step("loss", a=self.output, out=dout)
         if dout is not None:
             self.douts[len(self.graph.layers) - 1] = dout
 
@@ -416,8 +379,8 @@ class Schedule:
         if not self.learns[node]:
             return
         if node in self.douts:
-            total = self._like(dx)
-            self._step("sum", a=self.douts[node], b=dx, out=total)
+            total = self.like(dx)
+            self.step("sum", a=self.douts[node], b=dx, out=total)
             dx = total
         self.douts[node] = dx
 
@@ -430,14 +393,14 @@ class Schedule:
             mask.want(0, room)
             self.masked.add(source)
         self.filters[filters]["dx"] = dx
-        self._step("filter_data", filters=filters, a=dout, b=mask, out=dx)
+        self.step("filter_data", filters=filters, a=dout, b=mask, out=dx)
         self._give(source, dx)
 
     def _through_relu(self, node: int, dout: Tensor, out: Tensor) -> Tensor:
         if node in self.masked:
             return dout
-        dx = self._like(out)
-        self._step("relu_gradient", a=dout, b=out, out=dx)
+        dx = self.like(out)
+        self.step("relu_gradient", a=dout, b=out, out=dx)
         return dx
 
 
@@ -445,38 +408,6 @@ def is_overridden(layer: Any) -> bool:
     """Say whether the object has a forward or backward of its own, besides its class's."""
     own = getattr(layer, "__dict__", ())
     return "forward" in own or "backward" in own
-
-
-class _Axis:
-    """One axis of a convolution: how many zeros its steps want to find around their tensors."""
-
-    def __init__(self, size: int, out: int, window: int, stride: int, pad: int, dilation: int) -> None:
-        self.size, self.out, self.stride, self.pad = size, out, stride, pad
-        self.span = dilation * (window - 1) + 1
-
-    def after(self, winograd: bool) -> int:
-        """Behind x; Winograd's tiles read 6 pixels for every 4 results, also where fewer are wanted."""
-        last = -(-self.out // 4) * 4 + 2 if winograd else (self.out - 1) * self.stride + self.span
-        return max(0, last - self.pad - self.size)
-
-    @property
-    def back_before(self) -> int:
-        return max(0, -(-(self.span - 1 - self.pad) // self.stride))
-
-    def back_after(self, winograd: bool) -> int:
-        """Behind dout, for the gradient to x."""
-        last = -(-self.size // 4) * 4 + 2 - (self.span - 1 - self.pad) if winograd \
-            else (self.size - 1 + self.pad) // self.stride + 1
-        return max(0, last - self.out)
-
-    @property
-    def room(self) -> int:
-        """Behind dx, for whole tiles."""
-        return -self.size % 4
-
-    @property
-    def room_out(self) -> int:
-        return -self.out % 4
 
 
 def _no_way_back(dout: Tensor) -> None:

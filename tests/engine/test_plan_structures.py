@@ -78,6 +78,15 @@ def affine_after_convolution(n):
     n.convolution(16, 16, pad=1)
 
 
+def winograd_backwards_only(n):
+    """20 channels to 32: only the gradient to the data goes by Winograd's method, through the ReLU before it."""
+    n.convolution(3, 20, pad=1)
+    n.add(Relu())
+    n.convolution(20, 32, pad=1)
+    n.add(Relu())
+    n.add(Pooling(2, 2, 2))
+
+
 def affine_after_relu(n):
     n.convolution(3, 16, pad=1)
     n.convolution(16, 16, pad=1)
@@ -94,7 +103,10 @@ def normalized(n):
     n.add(Pooling(2, 2, 2))
 
 
-STRUCTURES = (general, branches, fused, affine_after_convolution, affine_after_relu, normalized)
+STRUCTURES = (general, branches, fused, affine_after_convolution, affine_after_relu, winograd_backwards_only,
+              normalized)
+# one or two rows have the deviation 0 or next to it, and gradients that are rounding errors
+CASES = [(structure, n) for structure in STRUCTURES for n in (1, 2, 5, 19, 70) if structure is not normalized or n > 2]
 
 
 def built(structure, dtype):
@@ -118,12 +130,9 @@ def batch(n, dtype):
     return (rng.standard_normal((n, *SHAPE)) + 0.3).astype(dtype), rng.integers(0, CLASSES, n)
 
 
-@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize("structure, n", CASES)
 @pytest.mark.parametrize("dtype, tolerance", [(np.float64, 1e-10), (np.float32, 2e-4)])
-@pytest.mark.parametrize("n", [1, 2, 5, 19, 70])
 def test_equal_to_the_layers(structure, dtype, tolerance, n):
-    if structure is normalized and n < 19:
-        pytest.skip("the statistics of a few rows are close to singular")
     planned, layers = built(structure, dtype), layer_by_layer(built(structure, dtype))
     x, t = batch(n, dtype)
     found, expected = planned.gradient(x, t), layers.gradient(x, t)

@@ -11,26 +11,19 @@ steps are, and which memory they use, is engine/compile.py's work.
 """
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t, uint64_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport free
 from libc.string cimport memcmp, memcpy, memset
 from libc.time cimport time, time_t
 
 cimport numpy as cnp
 
-from .columns cimport (finish_mean, finish_products, finish_variance, normalize, normalize_gradient, sum_products,
-                       sum_squares, sum_values)
 from .common cimport LINE_BYTES, Scratch, free_scratch, new_scratch, parts, up_to
 from .convolution_plan cimport (Filters, filters_scratch, line_bytes, lines_of, pack_back, pack_forward, reduce_line,
                                 u_line_bytes)
+from .plan_setup cimport set_filters, set_map, set_step, zeros
 from .plan_state cimport Chunk, Columns, Map, Run, Step, at
-from .plan_steps cimport (average_pooling, average_pooling_gradient, clear_surroundings, copy_step, dropout,
-                          dropout_gradient, filter_data_gradient, filter_forward, filter_weight_gradient, give_rows,
-                          max_pooling, max_pooling_gradient, relu_gradient_step, relu_step, scale_step, sigmoid_gradient_step,
-                          sigmoid_step, slice_step, softmax_loss, sum_step, take_images, unpool)
-from .philox cimport dropout_threshold
+from .plan_steps cimport clear_surroundings
 from .pool cimport parallel_for
-from .sweep cimport Sweep, dense_maps, finish_sweep, forward_axis, phase_axis, split_rows
-from .winograd cimport winograd_pays
 
 cnp.import_array()
 
@@ -45,47 +38,14 @@ cdef extern from "float_mode.h" nogil:
     void restore_mode(float_mode before)
 
 cdef enum:
-    BAND_BYTES = 1 << 18     # a padded copy of a part of an image should stay in L2
     LANES = 16               # private gradients at most, each of some images
     MANY_LANES = 32          # the same for
     MANY_IMAGES = 1024       # as many images, for machines with many cores
-
-ctypedef void (*action)(const Step* step, Chunk* chunk) noexcept nogil
 
 cdef struct Line:            # a line of filters to be packed or added up; phase -1: forward
     Filters* filters
     ptrdiff_t phase
     ptrdiff_t line
-
-
-cdef action action_of(str name) except NULL:
-    if name == "input": return take_images
-    if name == "output": return give_rows
-    if name == "filter": return filter_forward
-    if name == "filter_data": return filter_data_gradient
-    if name == "filter_weight": return filter_weight_gradient
-    if name == "relu": return relu_step
-    if name == "relu_gradient": return relu_gradient_step
-    if name == "sigmoid": return sigmoid_step
-    if name == "sigmoid_gradient": return sigmoid_gradient_step
-    if name == "sum": return sum_step
-    if name == "copy": return copy_step
-    if name == "slice": return slice_step
-    if name == "scale": return scale_step
-    if name == "max_pooling": return max_pooling
-    if name == "max_pooling_gradient": return max_pooling_gradient
-    if name == "average_pooling": return average_pooling
-    if name == "average_pooling_gradient": return average_pooling_gradient
-    if name == "unpool": return unpool
-    if name == "dropout": return dropout
-    if name == "dropout_gradient": return dropout_gradient
-    if name == "loss": return softmax_loss
-    if name == "mean": return sum_values
-    if name == "variance": return sum_squares
-    if name == "normalize": return normalize
-    if name == "normalize_sums": return sum_products
-    if name == "normalize_gradient": return normalize_gradient
-    raise ValueError(f"Plan: no step is called {name!r}")
 
 
 cdef class Plan:
@@ -104,13 +64,16 @@ cdef class Plan:
         Memory of the maps: each worker's, and for each image of the batch.
     most : int
         Images per chunk at most.
-    training, winograd : bool
+    training : bool
+        The gradients are wanted.
+    winograd : bool
     """
 
     cdef Run run
     cdef Line* lines         # to pack: forward and back
     cdef Line* gradients     # to add up: forward only
-    cdef ptrdiff_t n_lines, n_gradients, n_maps, n_steps, n_filters, n_columns, batch_bytes, batch_images, lanes, workers
+    cdef ptrdiff_t n_lines, n_gradients, n_steps, n_filters, n_columns
+    cdef ptrdiff_t batch_bytes, batch_images, lanes, workers  # that there is memory for
     cdef bint training
     cdef Filters* filters
     cdef Columns* columns
@@ -118,10 +81,10 @@ cdef class Plan:
     cdef ptrdiff_t seen_bytes
     cdef bint packed
 
-    def __cinit__(self, bint single, maps, filters, columns, steps, ptrdiff_t local_bytes, ptrdiff_t batch_bytes, ptrdiff_t most,
-                  bint training, bint winograd):
-        self.n_maps, self.n_filters, self.n_steps = len(maps), len(filters), len(steps)
-        self.run.maps = <Map*> zeros(self.n_maps * sizeof(Map))
+    def __cinit__(self, bint single, maps, filters, columns, steps, ptrdiff_t local_bytes, ptrdiff_t batch_bytes,
+                  ptrdiff_t most, bint training, bint winograd):
+        self.n_filters, self.n_steps = len(filters), len(steps)
+        self.run.maps = <Map*> zeros(len(maps) * sizeof(Map))
         self.run.steps = <Step*> zeros(self.n_steps * sizeof(Step))
         self.filters = <Filters*> zeros(self.n_filters * sizeof(Filters))
         self.run.single, self.run.most, self.training = single, most, training
@@ -129,7 +92,7 @@ cdef class Plan:
         for i, m in enumerate(maps):
             set_map(&self.run.maps[i], m)
         for i, f in enumerate(filters):
-            self.set_filters(&self.filters[i], f, winograd and single)
+            set_filters(&self.filters[i], &self.run, f, winograd and single)
         self.n_columns = len(columns)
         self.columns = <Columns*> zeros(self.n_columns * sizeof(Columns))
         for i, (count, eps) in enumerate(columns):
@@ -137,7 +100,7 @@ cdef class Plan:
             self.columns[i].sums = <double*> zeros(2 * MANY_LANES * count * sizeof(double))
             self.run.scratch_bytes = max(self.run.scratch_bytes, up_to(count * sizeof(double), LINE_BYTES))
         for i, s in enumerate(steps):
-            self.set_step(&self.run.steps[i], s)
+            set_step(&self.run.steps[i], &self.run, self.filters, self.columns, s)
         self.list_lines()
         self.place_weights()
 
@@ -161,79 +124,6 @@ cdef class Plan:
         free_scratch(self.lane_memory)
         free_scratch(self.batch_memory)
         free_scratch(self.seen)
-
-    # ---- what the lists say
-
-    cdef int set_filters(self, Filters* f, dict given, bint winograd) except -1:
-        cdef Map* x = &self.run.maps[<ptrdiff_t> given["x"]]
-        cdef Map* out = &self.run.maps[<ptrdiff_t> given["out"]]
-        cdef Map* dout
-        cdef Map* dx
-        cdef ptrdiff_t lanes = LINE_BYTES // (4 if self.run.single else 8), i, j, phase
-        outputs, _, fh, fw = given["shape"]
-        stride, pad, dilation = given["stride"], given["pad"], given["dilation"]
-        oh, ow = given["size"]
-        f.affine, f.plane, f.filter_w, f.filter_size = given["affine"], given["plane"], fw, fh * fw
-        cdef ptrdiff_t h = x.h, w = x.w, c = x.c
-        if f.affine:
-            h, w, c = 1, 1, x.h * x.w * x.c
-        f.forward.h = forward_axis(h, fh, stride[0], pad[0], dilation[0], oh)
-        f.forward.w = forward_axis(w, fw, stride[1], pad[1], dilation[1], ow)
-        f.forward.channels, f.forward.outputs, f.forward.groups = c, outputs, given["groups"]
-        f.gradient = f.forward
-        place(&f.forward, x, NULL if given["pooled"] else out, f.affine, lanes)
-        if given["pooled"]:
-            f.forward.room = True
-        f.winograd = winograd and not f.affine and winograd_pays(&f.forward, self.run.most, False)
-        if given["dout"] is None:
-            return 0
-        dout = &self.run.maps[<ptrdiff_t> given["dout"]]
-        place(&f.gradient, x, dout, f.affine, lanes)
-        f.winograd_gradient = winograd and not f.affine and winograd_pays(&f.gradient, self.run.most, False)
-        if given["dx"] is None:
-            return 0
-        dx = &self.run.maps[<ptrdiff_t> given["dx"]]
-        f.phases = stride[0] * stride[1]
-        f.back = <Sweep*> zeros(f.phases * sizeof(Sweep))
-        f.packed_back = <char**> zeros(f.phases * sizeof(char*))
-        for phase in range(f.phases):
-            i, j = phase // stride[1], phase % stride[1]
-            f.back[phase].h = phase_axis(oh, fh, stride[0], pad[0], dilation[0], h, i)
-            f.back[phase].w = phase_axis(ow, fw, stride[1], pad[1], dilation[1], w, j)
-            f.back[phase].channels, f.back[phase].outputs, f.back[phase].groups = outputs, c, f.forward.groups
-            place(&f.back[phase], dout, dx, f.affine, lanes)
-        f.winograd_back = winograd and not f.affine and f.phases == 1 and winograd_pays(&f.back[0], self.run.most, False)
-        return 0
-
-    cdef int set_step(self, Step* s, dict given) except -1:
-        cdef Map* m
-        s.run = action_of(given["name"])
-        s.a, s.b, s.c, s.out = (-1 if given.get(key) is None else given[key] for key in ("a", "b", "c", "out"))
-        s.relu = given.get("relu", False)
-        s.ratio, s.number = given.get("ratio", 0.0), given.get("number", 0)
-        s.first, s.other, s.channels = given.get("first", 0), given.get("other", 0), given.get("channels", 0)
-        if given["name"] == "dropout":
-            s.first = dropout_threshold(s.ratio)
-        s.filters = &self.filters[<ptrdiff_t> given["filters"]] if "filters" in given else NULL
-        if s.out >= 0:
-            m = &self.run.maps[s.out]
-            s.clear = m.before > 0 or m.after > 0
-        s.columns = &self.columns[<ptrdiff_t> given["columns"]] if "columns" in given else NULL
-        if given["name"] == "mean":
-            s.finish = finish_mean
-        elif given["name"] == "variance":
-            s.finish = finish_variance
-        elif given["name"] == "normalize_sums":
-            s.finish = finish_products
-        if "pool" in given:
-            window, stride, pad, x, out = given["pool"]
-            m = &self.run.maps[<ptrdiff_t> x]
-            s.pool.h, s.pool.w, s.pool.c, s.pool.x_row = m.h, m.w, m.c, m.row
-            m = &self.run.maps[<ptrdiff_t> out]
-            s.pool.oh, s.pool.ow, s.pool.out_row = m.h, m.w, m.row
-            (s.pool.ph, s.pool.pw), (s.pool.sh, s.pool.sw), (s.pool.top, s.pool.left) = window, stride, pad
-            s.pool.dout_row, s.pool.dx_row = self.run.maps[s.a].row, self.run.maps[s.out].row
-        return 0
 
     cdef int list_lines(self) except -1:
         cdef ptrdiff_t i, phase, line, n = 0
@@ -313,7 +203,7 @@ cdef class Plan:
             Of each BatchNormalization layer; in training the last four are results.
         """
         cdef Run* run = &self.run
-        cdef ptrdiff_t axis, last
+        cdef ptrdiff_t axis
         run.images = cnp.PyArray_SIZE(index) if index is not None else x.shape[0]
         run.x, run.x_kind = <char*> cnp.PyArray_DATA(x), ord(x.dtype.char)
         for axis in range(4):
@@ -328,8 +218,8 @@ cdef class Plan:
                      max(parts(run.images, run.most), min(run.images, 2 * parts(run.images, 8))))
         run.interrupted = 0
         bind(self.filters, parameters, gradients)
-        self.make_room(n_threads, self.training)
-        cdef bint stale = self.is_stale(parameters, not self.training)
+        self.make_room(n_threads)
+        cdef bint stale = self.is_stale(parameters)
         bind_columns(self.columns, columns)
         cdef void* this = <void*> self
         with nogil:
@@ -347,7 +237,7 @@ cdef class Plan:
         if run.interrupted:
             reraise()
 
-    cdef int make_room(self, int n_threads, bint training) except -1:
+    cdef int make_room(self, int n_threads) except -1:
         """Memory for so many workers, and for the lanes' gradients and the batch's maps."""
         cdef Run* run = &self.run
         if n_threads > self.workers:
@@ -358,7 +248,7 @@ cdef class Plan:
             self.workers = n_threads
             run.local = self.worker_memory.memory
             run.scratch = run.local + n_threads * run.local_bytes
-        if training and run.lanes > self.lanes:
+        if self.training and run.lanes > self.lanes:
             free_scratch(self.lane_memory)
             self.lanes, self.lane_memory.allocated = 0, NULL
             self.lane_memory = new_scratch(run.lanes * run.sums_bytes)
@@ -372,13 +262,12 @@ cdef class Plan:
             run.batch = self.batch_memory.memory
         return 0
 
-    cdef bint is_stale(self, parameters, bint compare) except -1:
+    cdef bint is_stale(self, parameters) except -1:
         """Say whether the weights have to be packed: always, but in a prediction with the same values as the last one."""
         cdef ptrdiff_t size = 0
         cdef bint stale = not self.packed
         cdef cnp.ndarray a
-        if not compare:
-            self.packed = False
+        if self.training:
             return True
         for pair in parameters:
             for array in pair:
@@ -407,13 +296,6 @@ cdef ptrdiff_t lanes_of(ptrdiff_t images) noexcept nogil:
     return min(images, MANY_LANES if images >= MANY_IMAGES else min(LANES, 2 * parts(images, 8)))
 
 
-cdef void* zeros(size_t size) except NULL:
-    cdef void* memory = calloc(max(size, 1), 1)
-    if memory == NULL:
-        raise MemoryError(f"fastconv: no memory for a plan's {size:,} bytes")
-    return memory
-
-
 cdef void* data(cnp.ndarray array) noexcept:
     return NULL if array is None else cnp.PyArray_DATA(array)
 
@@ -421,27 +303,6 @@ cdef void* data(cnp.ndarray array) noexcept:
 cdef int reraise() except -1:
     """Let the exception go that a signal handler has left."""
     return -1
-
-
-cdef int set_map(Map* m, tuple given) except -1:
-    m.h, m.w, m.c, m.before, m.after, m.item, m.batch, m.offset = given
-    m.row = (m.before + m.w + m.after) * m.c
-    m.image = (m.before + m.h + m.after) * m.row
-    m.origin = (m.before * m.row + m.before * m.c) * m.item
-    return 0
-
-
-cdef int place(Sweep* s, const Map* source, const Map* out, bint affine, ptrdiff_t lanes) except -1:
-    """Lay a sweep over its maps; without an output's map that is dense."""
-    dense_maps(s)
-    if not affine:
-        s.source_row, s.source_image, s.before, s.after = source.row, source.image, source.before, source.after
-        if out != NULL:
-            s.out_row, s.out_image = out.row, out.image
-            s.room = out.after >= up_to(out.h, 4) - out.h and out.after >= up_to(out.w, 4) - out.w
-    finish_sweep(s, lanes)
-    split_rows(s, BAND_BYTES // (s.h.step * max(s.band_w, 1) * s.channels * 8 + 1) if s.padded else s.h.grid)
-    return 0
 
 
 cdef int bind(Filters* filters, parameters, gradients) except -1:

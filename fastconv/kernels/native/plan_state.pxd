@@ -39,6 +39,14 @@ cdef struct Columns:         # of a BatchNormalization layer, all of the caller 
     void* dbeta
     double* sums             # [lane][2][count]
 
+cdef enum Rule:              # of a step that goes element by element
+    RELU
+    RELU_GRADIENT            # of (dout, out)
+    SIGMOID
+    SIGMOID_GRADIENT         # of (dout, out)
+    SUM
+    COPY
+
 cdef struct Step:
     void (*run)(const Step* step, Chunk* chunk) noexcept nogil
     ptrdiff_t a              # numbers of maps: inputs, what a forward pass left, the result; -1: none
@@ -50,7 +58,9 @@ cdef struct Step:
     void (*finish)(const Run* run, const Step* step) noexcept nogil  # once all lanes are through; ends a segment
     Filters* filters
     Columns* columns
+    Rule rule
     Pool pool
+    bint largest             # pooling takes the maximum, else the average
     ptrdiff_t first          # channel of a slice
     ptrdiff_t other          # channel where it goes
     ptrdiff_t channels

@@ -7,10 +7,10 @@ from .common cimport real
 from .convolution_plan cimport data_gradient_images, forward_images, weight_gradient_images
 from .philox cimport dropout_range
 from .exponential cimport exponential
-from .plan_state cimport Chunk, Map, Run, Step, at
+from .plan_state cimport RELU, RELU_GRADIENT, SIGMOID, SIGMOID_GRADIENT, SUM, Chunk, Map, Rule, Run, Step, at
 from .relu_pool cimport relu_unpool_rows
 from .softmax cimport cross_entropy, softmax_row
-from .windows cimport Pool, average_gradient, average_row, clear, max_gradient, max_row
+from .windows cimport average_gradient, average_row, clear, max_gradient, max_row
 from .winograd cimport Finish
 
 
@@ -127,16 +127,7 @@ cdef inline void filter_weight_gradient(const Step* step, Chunk* k) noexcept nog
 
 # ---- element by element, row by row of each image
 
-ctypedef enum Rule:
-    RELU
-    RELU_GRADIENT        # of (dout, out)
-    SIGMOID
-    SIGMOID_GRADIENT     # of (dout, out)
-    SUM
-    COPY
-
-
-cdef inline void by_rule(Rule rule, const Step* step, Chunk* k) noexcept nogil:
+cdef inline void by_rule(const Step* step, Chunk* k) noexcept nogil:
     """out = rule(a, b), or rule(a) where b is -1."""
     cdef const Map* ma = map_of(k, step.a)
     cdef const Map* mb = map_of(k, step.b if step.b >= 0 else step.a)
@@ -148,11 +139,11 @@ cdef inline void by_rule(Rule rule, const Step* step, Chunk* k) noexcept nogil:
     for n in range(k.n):
         for h in range(mo.h):
             if k.run.single:
-                rule_row(rule, <float*> (a + (n * ma.image + h * ma.row) * item),
+                rule_row(step.rule, <float*> (a + (n * ma.image + h * ma.row) * item),
                          <float*> (b + (n * mb.image + h * mb.row) * item), mo.w * mo.c,
                          <float*> (out + (n * mo.image + h * mo.row) * item))
             else:
-                rule_row(rule, <double*> (a + (n * ma.image + h * ma.row) * item),
+                rule_row(step.rule, <double*> (a + (n * ma.image + h * ma.row) * item),
                          <double*> (b + (n * mb.image + h * mb.row) * item), mo.w * mo.c,
                          <double*> (out + (n * mo.image + h * mo.row) * item))
 
@@ -176,30 +167,6 @@ cdef inline void rule_row(Rule rule, const real* a, const real* b, ptrdiff_t siz
             out[i] = a[i] + b[i]
     else:
         memcpy(out, a, size * sizeof(real))
-
-
-cdef inline void relu_step(const Step* step, Chunk* k) noexcept nogil:
-    by_rule(RELU, step, k)
-
-
-cdef inline void relu_gradient_step(const Step* step, Chunk* k) noexcept nogil:
-    by_rule(RELU_GRADIENT, step, k)
-
-
-cdef inline void sigmoid_step(const Step* step, Chunk* k) noexcept nogil:
-    by_rule(SIGMOID, step, k)
-
-
-cdef inline void sigmoid_gradient_step(const Step* step, Chunk* k) noexcept nogil:
-    by_rule(SIGMOID_GRADIENT, step, k)
-
-
-cdef inline void sum_step(const Step* step, Chunk* k) noexcept nogil:
-    by_rule(SUM, step, k)
-
-
-cdef inline void copy_step(const Step* step, Chunk* k) noexcept nogil:
-    by_rule(COPY, step, k)
 
 
 cdef inline void slice_step(const Step* step, Chunk* k) noexcept nogil:
@@ -237,68 +204,47 @@ cdef inline void scale_rows(const Step* step, Chunk* k, const real* a, real rati
 
 # ---- pooling; the pool's own rows are those of the step's maps
 
-cdef inline void max_pooling(const Step* step, Chunk* k) noexcept nogil:
+cdef inline void pooling(const Step* step, Chunk* k) noexcept nogil:
     if k.run.single:
-        pooling(step, k, True, <float*> at(k, step.a), <float*> at(k, step.out))
+        pool_rows(step, k, <float*> at(k, step.a), <float*> at(k, step.out))
     else:
-        pooling(step, k, True, <double*> at(k, step.a), <double*> at(k, step.out))
+        pool_rows(step, k, <double*> at(k, step.a), <double*> at(k, step.out))
 
 
-cdef inline void average_pooling(const Step* step, Chunk* k) noexcept nogil:
-    if k.run.single:
-        pooling(step, k, False, <float*> at(k, step.a), <float*> at(k, step.out))
-    else:
-        pooling(step, k, False, <double*> at(k, step.a), <double*> at(k, step.out))
-
-
-cdef inline void pooling(const Step* step, Chunk* k, bint largest, const real* x, real* out) noexcept nogil:
+cdef inline void pool_rows(const Step* step, Chunk* k, const real* x, real* out) noexcept nogil:
     cdef const Map* m = map_of(k, step.a)
     cdef const Map* mo = map_of(k, step.out)
     cdef ptrdiff_t n, h
     for n in range(k.n):
         for h in range(mo.h):
-            if largest:
+            if step.largest:
                 max_row(&step.pool, x + n * m.image, h, out + n * mo.image + h * mo.row)
             else:
                 average_row(&step.pool, x + n * m.image, h, out + n * mo.image + h * mo.row)
 
 
-cdef inline void max_pooling_gradient(const Step* step, Chunk* k) noexcept nogil:
-    """a is dout, b and c are x and out of the forward pass."""
+cdef inline void pooling_gradient(const Step* step, Chunk* k) noexcept nogil:
+    """a is dout, b and c are x and out of the forward pass, which the average does not need."""
+    cdef ptrdiff_t x = step.b if step.largest else step.a, out = step.c if step.largest else step.a
     if k.run.single:
-        pooling_gradient(step, k, <float*> at(k, step.a), <float*> at(k, step.b), <float*> at(k, step.c),
-                         <float*> at(k, step.out))
+        pool_back(step, k, <float*> at(k, step.a), <float*> at(k, x), map_of(k, x), <float*> at(k, out), map_of(k, out),
+                  <float*> at(k, step.out))
     else:
-        pooling_gradient(step, k, <double*> at(k, step.a), <double*> at(k, step.b), <double*> at(k, step.c),
-                         <double*> at(k, step.out))
+        pool_back(step, k, <double*> at(k, step.a), <double*> at(k, x), map_of(k, x), <double*> at(k, out), map_of(k, out),
+                  <double*> at(k, step.out))
 
 
-cdef inline void pooling_gradient(const Step* step, Chunk* k, const real* dout, const real* x, const real* out,
-                                  real* dx) noexcept nogil:
-    cdef const Map* md = map_of(k, step.a)
-    cdef const Map* mx = map_of(k, step.b)
-    cdef const Map* mo = map_of(k, step.c)
-    cdef const Map* m = map_of(k, step.out)
-    cdef ptrdiff_t n
-    for n in range(k.n):
-        clear(&step.pool, dx + n * m.image, m.c)
-        max_gradient(&step.pool, dout + n * md.image, x + n * mx.image, out + n * mo.image, dx + n * m.image, m.c)
-
-
-cdef inline void average_pooling_gradient(const Step* step, Chunk* k) noexcept nogil:
-    if k.run.single:
-        average_back(step, k, <float*> at(k, step.a), <float*> at(k, step.out))
-    else:
-        average_back(step, k, <double*> at(k, step.a), <double*> at(k, step.out))
-
-
-cdef inline void average_back(const Step* step, Chunk* k, const real* dout, real* dx) noexcept nogil:
+cdef inline void pool_back(const Step* step, Chunk* k, const real* dout, const real* x, const Map* mx, const real* out,
+                           const Map* mo, real* dx) noexcept nogil:
     cdef const Map* md = map_of(k, step.a)
     cdef const Map* m = map_of(k, step.out)
     cdef ptrdiff_t n
     for n in range(k.n):
         clear(&step.pool, dx + n * m.image, m.c)
-        average_gradient(&step.pool, dout + n * md.image, dx + n * m.image, m.c)
+        if step.largest:
+            max_gradient(&step.pool, dout + n * md.image, x + n * mx.image, out + n * mo.image, dx + n * m.image, m.c)
+        else:
+            average_gradient(&step.pool, dout + n * md.image, dx + n * m.image, m.c)
 
 
 cdef inline void unpool(const Step* step, Chunk* k) noexcept nogil:

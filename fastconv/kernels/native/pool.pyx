@@ -23,7 +23,7 @@ def n_workers():
     return pool_helpers()
 
 
-def library():
+def implementation():
     """Return what the threads are made of: pthreads, or none where the kernels run on one thread."""
     return POOL_THREADS.decode()
 
