@@ -240,6 +240,29 @@ for thread in os.listdir("/proc/self/task"):
     assert kinds.count(("helper", "1", "1")) >= 2
 
 
+@pytest.mark.skipif(len(getattr(os, "sched_getaffinity", lambda _: [0])(0)) < 2, reason="this needs two CPUs to choose")
+def test_helpers_keep_off_the_callers_cpu():
+    """As long as there is another: a helper that wakes on the caller's leaves one idle (apart.h)."""
+    program = PRODUCT + """
+def helpers_with(cpus):
+    os.sched_setaffinity(0, cpus)
+    time.sleep(0.01)  # they sleep
+    product(3)
+    others = [int(t) for t in os.listdir("/proc/self/task") if int(t) != os.getpid()]
+    return {frozenset(os.sched_getaffinity(t)) for t in others}
+
+cpus = sorted(os.sched_getaffinity(0))
+product(3)
+for cpu in cpus:
+    print(helpers_with([cpu]) == {frozenset([cpu])})
+alternatives = {frozenset(cpus) - {cpu} for cpu in cpus}
+print(len(helpers_with(cpus)) == 1 and helpers_with(cpus) <= alternatives)
+"""
+    environment = "import os; os.environ['OPENBLAS_NUM_THREADS'] = '1'\n"  # else its threads are counted with ours
+    found = run_python(environment + program)
+    assert found == ["True"] * len(found)
+
+
 @needs_proc
 def test_threads_that_the_system_refuses_are_done_without():
     program = PRODUCT + """

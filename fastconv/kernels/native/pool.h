@@ -23,8 +23,10 @@ typedef void (*pool_work)(void *context, ptrdiff_t task, int worker);
 #include <pthread.h>
 #include <signal.h>
 #include <time.h>
+#include "apart.h"
 
 #define SPIN 50000                      /* nanoseconds of looking for the next job, or this one's end; then sleep */
+#define MOST_HELPERS 1023
 #define PAUSES 16                       /* looks between two looks at the clock */
 #define APART __attribute__((aligned(128)))  /* two lines: the one beside it is often fetched too */
 
@@ -42,6 +44,8 @@ typedef struct {
     ptrdiff_t tasks;
     pool_work run;
     void *context;
+    apartness apart;
+    pthread_t threads[MOST_HELPERS];
     APART int asleep;                   /* helpers in sleep_until_open */
     pthread_mutex_t lock;
     pthread_cond_t open, over;
@@ -131,6 +135,7 @@ static void sleep_until_open(void) {
 static void wake(int helpers) {
     int asleep = __atomic_load_n(&pool.asleep, __ATOMIC_SEQ_CST);
     if (asleep == 0) return;
+    keep_apart(&pool.apart, pool.threads, pool.helpers);
     pthread_mutex_lock(&pool.lock);     /* who has seen no place is in its wait now */
     pthread_mutex_unlock(&pool.lock);
     if (asleep <= helpers) pthread_cond_broadcast(&pool.open);
@@ -157,15 +162,17 @@ static void *help(void *unused) {
 static void grow(int helpers) {
     sigset_t all, before;
     pthread_attr_t detached;
-    pthread_t thread;
+    if (helpers > MOST_HELPERS) helpers = MOST_HELPERS;
     if (pool.helpers >= helpers || pthread_attr_init(&detached)) return;
     pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    while (pool.helpers < helpers && pthread_create(&thread, &detached, help, NULL) == 0)
+    while (pool.helpers < helpers && pthread_create(&pool.threads[pool.helpers], &detached, help, NULL) == 0)
         __atomic_fetch_add(&pool.helpers, 1, __ATOMIC_RELAXED);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&detached);
+    pool.apart = (apartness){0};
+    keep_apart(&pool.apart, pool.threads, pool.helpers);
 }
 
 static int take_pool(void) {
