@@ -1,6 +1,8 @@
 """The table of workloads: complete, sane, and right on every implementation that is cheap to run."""
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -53,7 +55,10 @@ def test_bytes_of_an_update_in_place_count_twice():
 
 @pytest.mark.parametrize("name", select(CHEAP))
 def test_all_implementations_agree(name):
-    done = measure(workloads()[name], 1, timed=False)
+    """All but OpenVINO, whose stack for signal handlers is too small: a later test's Ctrl-C would end the process."""
+    row = workloads()[name]
+    makers = {name: maker for name, maker in row.makers.items() if not name.startswith("openvino")}
+    done = measure(replace(row, makers=makers), 1, timed=False)
     assert not done.errors and not done.times
 
 

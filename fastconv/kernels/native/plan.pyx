@@ -349,8 +349,8 @@ cdef void lane_task(void* context, ptrdiff_t lane, int worker) noexcept nogil:
     """Take a lane's images through the steps, a chunk at a time."""
     cdef Run* run = <Run*> context
     cdef Chunk k
-    cdef ptrdiff_t first = run.images * lane // run.lanes, last = run.images * (lane + 1) // run.lanes, step
-    cdef ptrdiff_t chunks = parts(last - first, run.most), i
+    cdef ptrdiff_t first = start_of(lane, run.images, run.lanes), images = start_of(lane + 1, run.images, run.lanes) - first
+    cdef ptrdiff_t chunks = parts(images, run.most), i, step
     cdef const Step* s
     k.run, k.fresh = run, True
     k.local, k.scratch = run.local + worker * run.local_bytes, run.scratch + worker * run.scratch_bytes
@@ -358,8 +358,8 @@ cdef void lane_task(void* context, ptrdiff_t lane, int worker) noexcept nogil:
     for i in range(chunks):
         if run.interrupted:
             return
-        k.first = first + (last - first) * i // chunks
-        k.n = first + (last - first) * (i + 1) // chunks - k.first
+        k.first = first + start_of(i, images, chunks)
+        k.n = first + start_of(i + 1, images, chunks) - k.first
         for step in range(run.first_step, run.last_step):
             s = &run.steps[step]
             s.run(s, &k)
@@ -368,6 +368,11 @@ cdef void lane_task(void* context, ptrdiff_t lane, int worker) noexcept nogil:
         k.fresh = False
         if worker == 0:
             look_for_signals(run)
+
+
+cdef inline ptrdiff_t start_of(ptrdiff_t part, ptrdiff_t images, ptrdiff_t cut) noexcept nogil:
+    """Return where a part begins of images cut into so many; the larger parts come first, so that threads end together."""
+    return part * (images // cut) + min(part, images % cut)
 
 
 cdef void look_for_signals(Run* run) noexcept nogil:
