@@ -1,0 +1,94 @@
+"""How the kernels of this folder are compiled, and how their loops are shared among threads."""
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+import numba
+
+# a * b + c may be rounded once; nothing that assumes away nan or inf, and no sum in another order
+FASTMATH = {"contract"}
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
+
+# for the functions that loops are made of
+inner = numba.njit(**OPTIONS)
+inline = numba.njit(forceinline=True, **OPTIONS)
+
+
+class Loop:
+    """A kernel compiled twice: its ``prange`` loops shared among threads, and as plain loops.
+
+    Called with a number of threads before the function's own arguments. One loop at a time is shared; who comes
+    meanwhile from another Python thread works alone, because Numba's workqueue layer ends the process when two
+    threads use it at once. The child of a fork works alone where its parent shared loops: GNU OpenMP ends it, else.
+
+    Both are compiled for a signature when they are first called with it, and kept on disk.
+    """
+
+    def __init__(self, function: Callable[..., None]) -> None:
+        self.__name__, self.__doc__ = function.__name__, function.__doc__
+        self.alone = _compiled(function, "alone")
+        self.shared = _compiled(function, "shared", parallel=True)
+
+    def __call__(self, n_threads: int, *arguments: Any) -> Any:
+        n_threads = min(n_threads, numba.config.NUMBA_NUM_THREADS)
+        if n_threads < 2 or not threads.take():
+            return self.alone(*arguments)
+        before = numba.get_num_threads()
+        try:
+            numba.set_num_threads(n_threads)
+            return self.shared(*arguments)
+        finally:
+            numba.set_num_threads(before)
+            threads.give()
+
+
+class _Threads:
+    """Numba's threads, lent to one loop at a time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._used = self._lost = False
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._forget)
+
+    def take(self) -> bool:
+        if self._lost or numba.config.DISABLE_JIT or not self._lock.acquire(blocking=False):
+            return False
+        self._used = True
+        return True
+
+    def give(self) -> None:
+        self._lock.release()
+
+    def _forget(self) -> None:
+        self._lock = threading.Lock()
+        self._lost = self._used
+
+
+threads = _Threads()
+
+
+def _compiled(function: Callable[..., None], kind: str, **options: Any) -> Any:
+    """Compile a copy under a name of its own: the cache on disk tells functions apart by their names."""
+    code = function.__code__
+    copy = FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
+    copy.__qualname__ = f"{function.__qualname__}.{kind}"
+    copy.__module__ = function.__module__
+    compiled = numba.njit(cache=True, **OPTIONS, **options)(copy)
+    _watch_all_sources(compiled)
+    return compiled
+
+
+def _watch_all_sources(compiled: Any) -> None:
+    """Let the cache forget a kernel when any file of this folder changes; Numba looks at the kernel's own only."""
+    index = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
+    if hasattr(index, "_source_stamp"):
+        index._source_stamp = SOURCES
+
+
+SOURCES = sorted((file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in Path(__file__).parent.glob("*.py"))

@@ -1,0 +1,252 @@
+"""Convolution as implicit im2col: the register tile reads the image where the column matrix would be.
+
+The method is that of the direct convolutions of Zhang, Franchetti, Low, "High Performance Zero-Memory Overhead Direct
+Convolutions" (ICML 2018), on channels-last memory (direct.py). 3x3 filters at stride 1 in float32 take fewer products by
+Winograd's method (winograd.py). The NumPy twin with the same names is ../reference/convolution.py.
+"""
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numba import prange
+
+from .. import settings
+from .compile import Loop
+from .direct import PLACES, pack_bias, pack_line, sweep_band
+from .gradient import add_lanes, gradient_buffer, gradient_lane, gradient_places
+from .lines import LINE_BYTES, load, store
+from .memory import SERIAL_WORK, flat, none, threads_for
+from .sweep import band_size, forward_axis, phase_axis, records, split_rows, sweep
+from .tile import MR
+from .winograd import (
+    HALF,
+    LANES,
+    POINTS,
+    gradient_blocks,
+    line_taps,
+    no_finish,
+    tiling,
+    transform_line,
+    usual_block,
+    winograd_block,
+    winograd_pays,
+    winograd_scratch,
+)
+
+TASKS = 64               # enough for every core, whatever their number; the cut never depends on it
+BAND_BYTES = 1 << 18     # a band of the image should stay in L2
+WEIGHT_BYTES = 1 << 18   # packed weights that stay in L2 beside it
+SUMS = 16                # private weight gradients, added up in order
+SUMS_BYTES = 1 << 21     # memory that they may take
+POINTS_BYTES = 5 << 20   # the same for those of Winograd, four times as large
+
+
+class Job(NamedTuple):
+    """One sweep over a batch, and how it is cut into tasks."""
+
+    sweeps: np.ndarray  # of one record
+    winograd: bool      # whether Winograd's method pays
+    work: int           # multiply-adds
+    chunk: int          # lines per task
+    lanes: int          # private gradients
+    buffer: int         # elements of scratch memory
+    places: int         # numbers of scratch memory
+
+
+def convolution_forward(x, weight, bias, stride, pad, dilation, groups, out, n_threads):
+    """Write the cross-correlation of x (N,H,W,C) with weight (FN,C/groups,FH,FW), plus bias (FN,) or None, to out
+    (N,OH,OW,FN). Equation: out[n,i,j,f] = b[f] + sum x[n, i*s - p + kh*d, j*s - p + kw*d, c] * w[f,c,kh,kw]."""
+    job = _forward_job(x.shape, weight.shape, stride, pad, dilation, groups, out.shape, x.itemsize)
+    FH, FW = weight.shape[2:]
+    _sweep(job, x, weight, none(x.dtype) if bias is None else flat(bias), weight.shape[1] * FH * FW, FH * FW, out, n_threads)
+
+
+def convolution_backward_data(dout, weight, stride, pad, dilation, groups, dx, n_threads):
+    """Write the gradient to the data: dout (N,OH,OW,FN), weight (FN,C/groups,FH,FW) to dx (N,H,W,C).
+
+    One sweep of the forward kernel per stride phase, over dout, with rotated and transposed weights.
+    """
+    FH, FW = weight.shape[2:]
+    for job in _data_jobs(dout.shape, weight.shape, stride, pad, dilation, groups, dx.shape, dx.itemsize):
+        _sweep(job, dout, weight, none(dx.dtype), FH * FW, weight.shape[1] * FH * FW, dx, n_threads)
+
+
+def convolution_backward_weight(x, dout, stride, pad, dilation, groups, dweight, dbias, n_threads):
+    """Write the gradients to the weights and the bias: x (N,H,W,C), dout (N,OH,OW,FN) to dweight (FN,C/groups,FH,FW)
+    and dbias (FN,)."""
+    job = _gradient_job(x.shape, dweight.shape, stride, pad, dilation, groups, dout.shape, x.itemsize, settings.winograd)
+    n_threads, FH, FW = threads_for(n_threads, job.work, SERIAL_WORK), *dweight.shape[2:]
+    arrays = flat(x), flat(dout), len(x), FH * FW, flat(dweight), flat(dbias)
+    if job.winograd:
+        if _winograd_gradient(n_threads, job.sweeps, *arrays, job.lanes, job.chunk, job.buffer):
+            return
+        job = _gradient_job(x.shape, dweight.shape, stride, pad, dilation, groups, dout.shape, x.itemsize, False)
+    _direct_gradient(n_threads, job.sweeps, *arrays, job.lanes, job.chunk, job.buffer, job.places)
+
+
+# ---- forward and data gradient
+
+def _sweep(job, source, weight, bias, output_step, channel_step, out, n_threads):
+    if job is None:
+        return
+    FN, CG, FH, FW = weight.shape
+    n_threads = threads_for(n_threads, job.work, SERIAL_WORK)
+    group_size = FN // int(job.sweeps["groups"][0]) * CG * FH * FW
+    packing = flat(weight), bias, group_size, output_step, channel_step, FW
+    if job.winograd and settings.winograd and _winograd_sweep(n_threads, job.sweeps, flat(source), len(source), *packing,
+                                                              flat(out)):
+        return
+    _direct_sweep(n_threads, job.sweeps, flat(source), len(source), *packing, job.chunk, job.buffer, job.places, flat(out))
+
+
+@Loop
+def _direct_sweep(sweeps, source, images, weight, bias, group_size, output_step, channel_step, filter_w, chunk, buffer,
+                  places, out):
+    """Pack the weights into lines, then take the tile over every band of every image."""
+    s = sweeps[0]
+    lines, line_size = s.lines, s.depth * s.lanes
+    packed, bias_lines = np.empty(lines * line_size, out.dtype), np.empty(lines * s.lanes, out.dtype)
+    for line in prange(lines):
+        pack_line(s, weight, line // s.blocks * group_size, line % s.blocks, output_step, channel_step, filter_w, packed,
+                  line * line_size)
+        pack_bias(s, bias, line, bias_lines)
+    chunks = -(-lines // chunk)
+    for task in prange(images * s.bands * chunks):
+        band, first = task // chunks, task % chunks * chunk
+        sweep_band(s, source, 0, packed, 0, bias_lines, 0, band // s.bands, band % s.bands * s.rows, first,
+                   min(lines, first + chunk), False, out, 0, np.empty(buffer, out.dtype), np.empty(places, np.int64))
+
+
+@Loop
+def _winograd_sweep(sweeps, source, images, weight, bias, group_size, output_step, channel_step, filter_w, out):
+    """Transform the weights, then take blocks of tiles; return whether all results are finite."""
+    s = sweeps[0]
+    t = tiling(s, images, usual_block(s.channels))
+    lines, line_size, u_size = s.lines, s.depth * LANES, POINTS * t.u_step
+    u, bias_lines = np.empty(lines * u_size, out.dtype), np.empty(lines * LANES, out.dtype)
+    for line in prange(lines):
+        packed = np.empty(line_size + HALF, out.dtype)
+        pack_line(s, weight, 0, line, output_step, channel_step, filter_w, packed, 0)
+        pack_bias(s, bias, line, bias_lines)
+        transform_line(s, t, packed, 0, u, line * u_size, packed[line_size:])
+    blocks = -(-t.count // t.block)
+    chunk = min(lines, max(4, -(-lines // max(1, -(-TASKS // blocks)))))
+    chunks = -(-lines // chunk)
+    finite, no_bytes, finish = np.ones(blocks * chunks, np.uint8), np.empty(1, np.uint8), no_finish()
+    for task in prange(blocks * chunks):
+        first = task % chunks * chunk
+        scratch = np.empty(winograd_scratch(s.channels, t.block), out.dtype)
+        finite[task] = winograd_block(s, t, source, 0, u, 0, bias_lines, 0, task // chunks * t.block, first,
+                                      min(lines, first + chunk), finish, source, no_bytes, out, 0, scratch)
+    return finite.all()
+
+
+# ---- weight gradient
+
+@Loop
+def _direct_gradient(sweeps, x, dout, images, filter_size, dweight, dbias, lanes, chunk, buffer, places):
+    """Lanes of bands, each with a private gradient [line][depth + 1][lane outputs], the last for the bias.
+
+    The number of lanes follows from the sizes, so the order of the sum does too.
+    """
+    s = sweeps[0]
+    lines, units, line_size = s.lines, images * s.bands, (s.depth + 1) * s.lanes
+    chunks = -(-lines // chunk)
+    sums = np.empty(lanes * lines * line_size, x.dtype)
+    for task in prange(lanes * chunks):
+        lane, first = task // chunks, task % chunks * chunk
+        last, at = min(lines, first + chunk), lane * lines * line_size
+        sums[at + first * line_size : at + last * line_size] = 0
+        gradient_lane(s, x, 0, dout, 0, units * lane // lanes, units * (lane + 1) // lanes, first, last, sums, at,
+                      np.empty(buffer, x.dtype), np.empty(places, np.int64))
+    for line in prange(lines):
+        add_lanes(s, sums, 0, lanes, lines * line_size, line, filter_size, dweight, dbias)
+
+
+@Loop
+def _winograd_gradient(sweeps, x, dout, images, filter_size, dweight, dbias, lanes, chunk, buffer):
+    """Lanes of blocks of tiles; return whether all results are finite."""
+    s = sweeps[0]
+    t = tiling(s, images, usual_block(s.channels))
+    lines, units, u_size, size = s.lines, -(-t.count // t.block), POINTS * t.u_step, s.depth * LANES
+    lane_size, chunks = lines * (u_size + LANES), -(-lines // chunk)
+    u = np.empty(lanes * lane_size, x.dtype)
+    for task in prange(lanes * chunks):
+        lane, first = task // chunks, task % chunks * chunk
+        at = lane * lane_size
+        gradient_blocks(s, t, x, 0, dout, 0, units * lane // lanes, units * (lane + 1) // lanes, first,
+                        min(lines, first + chunk), u, at, u, at + lines * u_size, np.empty(buffer, x.dtype))
+    finite = np.ones(lines, np.uint8)
+    for line in prange(lines):
+        taps, half = np.empty(size + LANES, x.dtype), np.empty(2 * HALF, x.dtype)
+        finite[line] = line_taps(s, t, u, line * u_size, lanes, lane_size, taps, half, half[HALF:])
+        at = lines * u_size + line * LANES
+        total = load(u, at)
+        for lane in range(1, lanes):
+            total = total + load(u, lane * lane_size + at)
+        store(taps, size, total)
+        add_lanes(s, taps, -line * (size + LANES), 1, 0, line, filter_size, dweight, dbias)
+    return finite.all()
+
+
+# ---- how sweeps are cut
+
+@lru_cache(maxsize=512)
+def _forward_job(x_shape, w_shape, stride, pad, dilation, groups, out_shape, item):
+    h, w = (forward_axis(x_shape[1 + i], w_shape[2 + i], stride[i], pad[i], dilation[i], out_shape[1 + i]) for i in (0, 1))
+    return _cut(sweep(h, w, x_shape[3], out_shape[3], groups, LINE_BYTES // item), x_shape[0], item)
+
+
+@lru_cache(maxsize=512)
+def _data_jobs(dout_shape, w_shape, stride, pad, dilation, groups, dx_shape, item):
+    jobs = []
+    for i in range(stride[0]):
+        for j in range(stride[1]):
+            h, w = (phase_axis(dout_shape[1 + k], w_shape[2 + k], stride[k], pad[k], dilation[k], dx_shape[1 + k], phase)
+                    for k, phase in enumerate((i, j)))
+            jobs.append(_cut(sweep(h, w, dout_shape[3], dx_shape[3], groups, LINE_BYTES // item), dout_shape[0], item))
+    return jobs
+
+
+def _cut(s, images, item):
+    """Return the job of a sweep, None where it has no results."""
+    if images == 0 or s["h"].grid == 0 or s["w"].grid == 0:
+        return None
+    split_rows(s, _band_rows(s, item))
+    chunk = s["lines"]
+    if images * s["bands"] < TASKS:
+        if s["lines"] * s["depth"] * LINE_BYTES <= WEIGHT_BYTES:
+            split_rows(s, min(s["rows"], max(4, -(-images * s["h"].grid // TASKS))))
+        else:
+            chunk = -(-s["lines"] // -(-TASKS // (images * s["bands"])))
+    return Job(records([s]), item == 4 and winograd_pays(s, images, True), _work(s, images), chunk, 0,
+               band_size(s) + MR * s["lanes"], s["runs"] + PLACES)
+
+
+@lru_cache(maxsize=512)
+def _gradient_job(x_shape, w_shape, stride, pad, dilation, groups, out_shape, item, winograd):
+    h, w = (forward_axis(x_shape[1 + i], w_shape[2 + i], stride[i], pad[i], dilation[i], out_shape[1 + i]) for i in (0, 1))
+    images, s = x_shape[0], sweep(h, w, x_shape[3], out_shape[3], groups, LINE_BYTES // item)
+    if winograd and item == 4 and images > 0 and winograd_pays(s, images, True):
+        block = usual_block(s["channels"])
+        units = -(-images * -(-h.grid // 4) * -(-w.grid // 4) // block)
+        lane_bytes = s["lines"] * (POINTS * (s["channels"] | 1) + 1) * LINE_BYTES
+        lanes = max(1, min(units, SUMS, POINTS_BYTES // lane_bytes))
+        chunk = min(s["lines"], max(4, -(-s["lines"] // -(-TASKS // lanes)))) if lanes < SUMS // 2 else s["lines"]
+        return Job(records([s]), True, _work(s, images), chunk, lanes, winograd_scratch(s["channels"], block), 0)
+    split_rows(s, _band_rows(s, item))
+    if images * s["bands"] < SUMS:
+        split_rows(s, min(s["rows"], max(4, -(-images * h.grid // SUMS))))
+    lanes = max(1, min(images * s["bands"], SUMS, SUMS_BYTES // (s["lines"] * (s["depth"] + 1) * LINE_BYTES)))
+    chunk = -(-s["lines"] // min(s["lines"], -(-TASKS // lanes))) if lanes < SUMS // 2 else s["lines"]
+    return Job(records([s]), False, _work(s, images), chunk, lanes, band_size(s) + gradient_buffer(s), gradient_places(s))
+
+
+def _band_rows(s, item):
+    return BAND_BYTES // (s["h"].step * max(s["band_w"], 1) * s["channels"] * item + 1)
+
+
+def _work(s, images):
+    return images * s["h"].grid * s["w"].grid * s["lines"] * s["lanes"] * s["depth"]

@@ -1,0 +1,161 @@
+"""Matrix product on the register tile, blocked and packed after Goto, van de Geijn, "Anatomy of High-Performance
+Matrix Multiplication" (ACM TOMS 34, 2008). The NumPy twin is ../reference/gemm.py.
+
+    for each panel of b:
+        pack it into blocks [block][line][KC][lane]              (shared)
+        for each MC rows of a, NC lines of b:                    (one task: it owns its part of out)
+            for each block of the panel:
+                rows of a lie one after another (packed where a is transposed)
+                tile: MR rows times one line
+"""
+from __future__ import annotations
+
+import numpy as np
+from numba import prange
+
+from .compile import Loop, inner
+from .lines import LINE_BYTES, fill, load, store, widened
+from .memory import SERIAL_WORK, flat, none, threads_for
+from .tile import MR, tile
+
+KC = 256       # a packed line of b, KC * 64 bytes, stays in L1
+MC = 120       # rows of a per task at most: MC * KC values stay in L2; a multiple of every MR
+NC = 32        # lines of b per task
+PANEL_BYTES = 1 << 22
+ROW_PARTS = 16
+SUM_ROWS = 256  # rows per partial sum: columns are summed part by part, then over the parts in order
+NOTHING = np.zeros(1, np.int64)
+
+tile_rows = tile(MR)
+tile_one = tile(1)
+
+
+def gemm(a, b, bias, out, n_threads):
+    """Write a (M,K) times b (K,N), any strides, plus bias (N,) or None, to out (M,N)."""
+    M, K, N, lanes = *a.shape, b.shape[1], LINE_BYTES // out.itemsize
+    lines, blocks = -(-N // lanes), max(1, -(-K // KC))
+    panel = min(blocks, max(1, PANEL_BYTES // max(1, lines * LINE_BYTES * KC)))
+    rows = min(MC, max(MR, -(-(-(-M // ROW_PARTS)) // MR) * MR))
+    (a, a_row, a_column), (b, b_row, b_column) = _steps(a), _steps(b)
+    _gemm(threads_for(n_threads, M * lines * lanes * max(K, 1), SERIAL_WORK), M, N, K, a, a_row, a_column, b, b_row, b_column,
+          none(out.dtype) if bias is None else flat(bias), panel, rows, lanes, flat(out))
+
+
+def bias_backward(dout, dbias, n_threads):
+    """Write the column sums of dout (M,N) to dbias (N,)."""
+    _sum_columns(threads_for(n_threads, dout.size), flat(dout), *dout.shape, LINE_BYTES // dout.itemsize,
+                 flat(dbias))
+
+
+def _steps(a):
+    """Return the matrix as one row, with the steps from row to row and from column to column."""
+    if a.flags.c_contiguous:
+        return flat(a), a.shape[1], 1
+    if a.flags.f_contiguous:
+        return flat(a.T), 1, a.shape[0]
+    return np.ascontiguousarray(a).reshape(-1), a.shape[1], 1
+
+
+@Loop
+def _gemm(M, N, K, a, a_row, a_column, b, b_row, b_column, bias, panel, rows, lanes, out):
+    lines, blocks = -(-N // lanes), max(1, -(-K // KC))
+    packed = np.empty(panel * lines * lanes * KC, out.dtype)
+    line_tasks, row_tasks = -(-lines // NC), -(-M // rows)
+    for first in range(0, blocks, panel):
+        last = min(first + panel, blocks)
+        for task in prange((last - first) * lines):
+            block, line = task // lines, task % lines
+            pack(b, b_row, b_column, N, K, (first + block) * KC, line, lanes, packed, block * lines * lanes * KC)
+        for task in prange(row_tasks * line_tasks):
+            row, line = task // line_tasks * rows, task % line_tasks * NC
+            buffer = np.empty(rows * KC if a_column != 1 else 0, out.dtype)
+            for block in range(first, last):
+                multiply_block(M, N, K, a, a_row, a_column, bias, block * KC, packed, (block - first) * lines * lanes * KC,
+                               row, min(M, row + rows), line, min(lines, line + NC), lanes, out, buffer)
+
+
+@inner
+def pack(b, b_row, b_column, N, K, first, line, lanes, packed, packed_at):
+    """Write packed [line][depth][lane]: rows [first, first + KC) of a line of b, zeros behind the last column."""
+    depth = min(KC, K - first)
+    used, to = min(lanes, N - line * lanes), packed_at + line * depth * lanes
+    for k in range(depth):
+        at = (first + k) * b_row + line * lanes * b_column
+        if b_column == 1 and used == lanes:
+            store(packed, to, load(b, at))
+        else:
+            for j in range(used):
+                packed[to + j] = b[at + j * b_column]
+            for j in range(used, lanes):
+                packed[to + j] = 0
+        to += lanes
+
+
+@inner
+def multiply_block(M, N, K, a, a_row, a_column, bias, first, packed, packed_at, row, last_row, first_line, last_line, lanes,
+                   out, buffer):
+    """Add columns [first, first + KC) of some rows of a times packed lines to out; the first block starts at bias."""
+    depth, x, top, x_row = min(KC, K - first), a, row * a_row + first * a_column, a_row
+    if a_column != 1:
+        for r in range(depth):
+            for i in range(last_row - row):
+                buffer[i * depth + r] = a[top + i * a_row + r * a_column]
+        x, top, x_row = buffer, 0, depth
+    start, part = np.empty(lanes, out.dtype), np.empty(MR * lanes, out.dtype)
+    for line in range(first_line, last_line):
+        used, w = min(lanes, N - line * lanes), packed_at + line * lanes * depth
+        store(start, 0, fill(start, 0))
+        if bias.size > 0:
+            for j in range(used):
+                start[j] = bias[line * lanes + j]
+        r = row
+        while used == lanes and r + MR <= last_row:
+            to = r * N + line * lanes
+            if first > 0:
+                tile_rows(x, top + (r - row) * x_row, x_row, NOTHING, 0, 1, depth, 1, packed, w, 0, out, to, N, 0, out, to, N, 0)
+            else:
+                tile_rows(x, top + (r - row) * x_row, x_row, NOTHING, 0, 1, depth, 1, packed, w, 0, start, 0, 0, 0, out, to, N,
+                          0)
+            r += MR
+        while r < last_row:
+            rows = MR if last_row - row >= MR else 1
+            begin = min(r, last_row - rows)  # the last tile may do some rows again
+            for i in range(rows):
+                store(part, i * lanes, load(start, 0))
+                if first > 0:
+                    for j in range(used):
+                        part[i * lanes + j] = out[(begin + i) * N + line * lanes + j]
+            if rows == MR:
+                tile_rows(x, top + (begin - row) * x_row, x_row, NOTHING, 0, 1, depth, 1, packed, w, 0, part, 0, lanes, 0,
+                          part, 0, lanes, 0)
+            else:
+                tile_one(x, top + (begin - row) * x_row, 0, NOTHING, 0, 1, depth, 1, packed, w, 0, part, 0, 0, 0, part, 0, 0, 0)
+            for i in range(r - begin, rows):
+                for j in range(used):
+                    out[(begin + i) * N + line * lanes + j] = part[i * lanes + j]
+            r = begin + rows
+
+
+@Loop
+def _sum_columns(dout, M, N, lanes, dbias):
+    parts = -(-M // SUM_ROWS)
+    whole = N // lanes * lanes
+    sums = np.zeros((parts, N))
+    for part in prange(parts):
+        total, first, last = sums[part], part * SUM_ROWS, min(M, (part + 1) * SUM_ROWS)
+        for j in range(0, whole, lanes):
+            low, high = fill(total, 0), fill(total, 0)
+            for row in range(first, last):
+                line = load(dout, row * N + j)
+                low, high = low + widened(line, 0), high + widened(line, 1)
+            store(total, j, low)
+            if lanes == 16:
+                store(total, j + 8, high)
+        for j in range(whole, N):
+            for row in range(first, last):
+                total[j] += dout[row * N + j]
+    for j in range(N):
+        all_of = 0.0
+        for part in range(parts):
+            all_of += sums[part, j]
+        dbias[j] = all_of

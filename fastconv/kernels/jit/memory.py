@@ -1,0 +1,38 @@
+"""Arrays as compiled functions take them: flat, and of one type whether they may be written to or not."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+SERIAL_WORK = 1 << 22  # multiply-adds of a convolution or product that one thread does sooner than it wakes another
+SERIAL_SIZE = 1 << 17  # the same for operations that do little to each element: elements
+
+
+def flat(x: np.ndarray) -> np.ndarray:
+    """Return a contiguous array as one row.
+
+    Numba compiles anew for read-only arrays; these come back as writable views, which no kernel writes to.
+    """
+    row = x.reshape(-1)
+    return row if row.flags.writeable else np.asarray(_Address(row))
+
+
+def none(dtype: Any) -> np.ndarray:
+    """Return what stands for an array that is not given."""
+    return np.empty(0, dtype)
+
+
+def threads_for(n_threads: int, work: int, serial: int = SERIAL_SIZE) -> int:
+    """Return how many threads are worth waking for so much work."""
+    return n_threads if work >= serial else 1
+
+
+class _Address:
+    """Read-only memory that NumPy does not know to be read-only."""
+
+    def __init__(self, row: np.ndarray) -> None:
+        interface = dict(row.__array_interface__)
+        interface["data"] = interface["data"][0], False
+        self.__array_interface__ = interface
+        self.row = row

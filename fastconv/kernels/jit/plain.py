@@ -1,0 +1,87 @@
+"""The functions of lines.py and tile.py as they are defined, on NumPy arrays: the twins that the tests hold them to."""
+from __future__ import annotations
+
+import numpy as np
+
+LINE_BYTES = 64
+DEAD = 4
+
+
+def _lanes(array):
+    return LINE_BYTES // array.itemsize
+
+
+def load(array, index):
+    return array[index : index + _lanes(array)].copy()
+
+
+def store(array, index, line):
+    array[index : index + _lanes(array)] = line
+
+
+def fill(array, value):
+    return np.full(_lanes(array), value, array.dtype)
+
+
+def multiply_added(a, x, b):
+    return a + x * b
+
+
+def widened(a, half):
+    return a if a.itemsize == 8 else a[half * 8 : half * 8 + 8].astype(np.float64)
+
+
+def positive(a):
+    return np.where(a <= 0, 0, a)
+
+
+def where_positive(mask, a):
+    return np.where(mask <= 0, 0, a)
+
+
+def all_finite(a):
+    return bool(np.isfinite(a).all())
+
+
+def relu_pool(a, b, c, d, winner, index):
+    best, first = a, np.zeros(len(a), np.uint8)
+    for n, x in enumerate((b, c, d), 1):
+        wins = (x > best) | (np.isnan(x) & ~np.isnan(best))
+        best, first = np.where(wins, x, best), np.where(wins, n, first)
+    dead = best <= 0
+    winner[index : index + len(a)] = np.where(dead, DEAD, first)
+    return np.where(dead, 0, best)
+
+
+def where_won(dout, winner, index, n):
+    return np.where(winner[index : index + len(dout)] == n, dout, 0)
+
+
+def tile(rows, lines):
+    """Return the twin of a tile of so many rows and lines (tile.py)."""
+
+    def run(x, x_at, x_step, offset, offset_at, runs, length, step, w, w_at, w_line, init, init_at, init_step,
+            init_line, y, y_at, y_step, y_line):
+        lanes = _lanes(y)
+        for i in range(rows):
+            for j in range(lines):
+                total = load(init, init_at + i * init_step + j * init_line)
+                at = w_at + j * w_line
+                for r in range(runs):
+                    for k in range(length):
+                        total = total + x[x_at + i * x_step + offset[offset_at + r] + k * step] * load(w, at)
+                        at += lanes
+                store(y, y_at + i * y_step + j * y_line, total)
+
+    return run
+
+
+def listed_tile(rows):
+    """Return the twin of a tile whose rows stand in lists (tile.py)."""
+
+    def run(x, x_at, offset, offset_at, runs, length, step, w, w_at, init, init_at, y, y_at, list_at):
+        one = tile(1, 1)
+        for i in range(list_at, list_at + rows):
+            one(x, x_at[i], 0, offset, offset_at, runs, length, step, w, w_at, 0, init, init_at[i], 0, 0, y, y_at[i], 0, 0)
+
+    return run
