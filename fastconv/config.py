@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import platform
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -21,7 +22,10 @@ def package_version() -> str:
 
 
 def config() -> dict[str, Any]:
-    """Return backend, instruction set, thread pool, threads and versions as a dictionary."""
+    """Return backend, instruction set, thread pool, threads and versions as a dictionary.
+
+    ``numba_layer`` and ``numba_threads`` are known once the Numba backend is in use, the layer once it has shared a loop.
+    """
     found: dict[str, Any] = {
         "fastconv": package_version(),
         "backend": dispatch.backend(),
@@ -33,6 +37,9 @@ def config() -> dict[str, Any]:
         "winograd": winograd_enabled(),
         "threads": get_num_threads(),
         "usable_cpus": usable_cpus(),
+        "numba": dispatch.numba_version(),
+        "numba_layer": None,
+        "numba_threads": None,
         "python": platform.python_version(),
         "numpy": numpy.__version__,
         "platform": platform.platform(),
@@ -41,7 +48,18 @@ def config() -> dict[str, Any]:
         from .kernels import native
         found |= {"instruction_set": native.level, "instruction_sets": list(native.built_levels()),
                   "thread_pool": native.pool.implementation(), "compiler": native.cpu.compiler()}
+    if found["backend"] == "numba" or "fastconv.kernels.jit" in sys.modules:
+        found |= _numba_threads()
     return found
+
+
+def _numba_threads() -> dict[str, Any]:
+    import numba
+    try:
+        layer = numba.threading_layer()
+    except ValueError:  # it is chosen when a loop is first shared
+        layer = None
+    return {"numba_layer": layer, "numba_threads": numba.config.NUMBA_NUM_THREADS}
 
 
 def show_config() -> None:

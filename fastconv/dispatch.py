@@ -8,9 +8,13 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
+import importlib.util
 import os
+import re
 import warnings
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from .threads import resolve
@@ -38,8 +42,11 @@ OPERATIONS: dict[str, str] = {
 # fastest first, the reference last
 BACKENDS: dict[str, str] = {
     "native": "fastconv.kernels.native",
+    "numba": "fastconv.kernels.jit",
     "reference": "fastconv.kernels.reference",
 }
+
+OLDEST_NUMBA = (0, 60)
 
 
 class Operation:
@@ -79,13 +86,34 @@ def kernel(op: str, backend: str) -> Callable[..., None]:
     return getattr(importlib.import_module(BACKENDS[backend]), op)
 
 
+def plan(backend: str) -> Any:
+    """Return the class that runs a whole network's steps on the backend, None where its layers run one by one."""
+    return getattr(importlib.import_module(BACKENDS[backend]), "Plan", None)
+
+
 def available(backend: str) -> bool:
-    """Say whether the backend is installed and runs on this machine."""
+    """Say whether the backend is installed and runs on this machine; Numba is looked for, not imported."""
+    if backend == "numba":
+        return _number(numba_version()) >= OLDEST_NUMBA
+    return _imports(backend)
+
+
+def numba_version() -> str | None:
+    """Return the version of the Numba that is installed, None where there is none."""
+    return _installed_numba() if importlib.util.find_spec("numba") else None
+
+
+@cache
+def _installed_numba() -> str | None:
     try:
-        importlib.import_module(BACKENDS[backend])
-    except ImportError:
-        return False
-    return True
+        return importlib.metadata.version("numba")
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _number(version: str | None) -> tuple[int, ...]:
+    """Return the first two numbers of a version; () for None."""
+    return tuple(map(int, re.findall(r"\d+", version or "")[:2]))
 
 
 def backends() -> tuple[str, ...]:
@@ -108,7 +136,7 @@ class use:
     Parameters
     ----------
     backend : str
-        ``"native"`` or ``"reference"``.
+        ``"native"``, ``"numba"`` or ``"reference"``.
 
     Raises
     ------
@@ -140,16 +168,40 @@ def _checked(name: str, where: str) -> str:
     if name not in BACKENDS:
         raise ValueError(f"{where}: there is no backend {name!r}; there are: {', '.join(BACKENDS)}")
     if not available(name):
-        raise ImportError(f"{where}: the backend {name!r} is not installed here; available: {', '.join(backends())}")
+        advice = f"; to get it: {_numba_advice()}" if name == "numba" else ""
+        raise ImportError(f"{where}: the backend {name!r} is not installed here; available: {', '.join(backends())}{advice}")
     return name
 
 
 def _fastest() -> str:
-    name = backends()[0]
+    name = next(name for name in backends() if name != "numba" or _imports(name))
+    if name == "numba":
+        warnings.warn(
+            "fastconv runs on its Numba kernels, somewhat slower and compiled when they are first used (fastconv warmup "
+            f"compiles them ahead): its Cython kernels are missing. {COMPILER_ADVICE}", RuntimeWarning, stacklevel=4)
     if name == "reference":
         warnings.warn(
-            "fastconv runs on plain NumPy, many times slower: its compiled kernels are missing. Install a C compiler "
-            "(Debian and Ubuntu: apt install gcc python3-dev) and reinstall fastconv (pip install --force-reinstall); "
-            "in a source tree: pip install -e .",
-            RuntimeWarning, stacklevel=4)
+            "fastconv runs on plain NumPy, many times slower: its compiled kernels are missing. "
+            f"{COMPILER_ADVICE}. Without a compiler: {_numba_advice()}", RuntimeWarning, stacklevel=4)
     return name
+
+
+COMPILER_ADVICE = ("Install a C compiler (Debian and Ubuntu: apt install gcc python3-dev) and reinstall fastconv "
+                   "(pip install --force-reinstall); in a source tree: pip install -e .")
+
+
+def _numba_advice() -> str:
+    version = numba_version()
+    least = ".".join(map(str, OLDEST_NUMBA))
+    if version and not available("numba"):
+        return f"pip install --upgrade 'fastconv[numba]' (Numba {version} is here, {least} or newer is needed)"
+    return "pip install 'fastconv[numba]'"
+
+
+def _imports(backend: str) -> bool:
+    """Say whether the backend's kernels can be imported: Numba refuses a NumPy that it does not know."""
+    try:
+        importlib.import_module(BACKENDS[backend])
+    except ImportError:
+        return False
+    return True

@@ -8,6 +8,7 @@ environment switches it off from the start.
 from __future__ import annotations
 
 from . import dispatch
+from .kernels import settings
 
 
 class use_winograd:
@@ -35,14 +36,9 @@ class use_winograd:
 
 def winograd_enabled() -> bool:
     """Say whether Winograd's method may be used; False where there are no compiled kernels."""
-    if "native" not in dispatch.backends():
-        return False
-    from .kernels.native import convolution
-    return convolution.winograd_enabled()
+    return settings.winograd and dispatch.backends() != ("reference",)
 
 
 def _switch(enabled: bool) -> bool:
-    if "native" not in dispatch.backends():
-        return False
-    from .kernels.native import convolution
-    return convolution.set_winograd(bool(enabled))
+    before, settings.winograd = settings.winograd, bool(enabled)
+    return before

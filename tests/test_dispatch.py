@@ -1,6 +1,7 @@
 """The table of kernels, the choice of a backend and of an instruction set, and what they say of themselves."""
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -18,8 +19,12 @@ def run_python(program, **environment):
                           env={**os.environ, **environment})
 
 
+needs_numba = pytest.mark.skipif(importlib.util.find_spec("numba") is None, reason="Numba is not installed")
+
+
 def test_native_is_built_and_first():
-    assert dispatch.backends() == ("native", "reference")
+    assert dispatch.backends()[0] == "native" and dispatch.backends()[-1] == "reference"
+    assert ("numba" in dispatch.backends()) == (importlib.util.find_spec("numba") is not None)
 
 
 def test_operations_resolve_in_every_backend():
@@ -52,7 +57,7 @@ def test_forced_backend_is_the_one_that_runs(monkeypatch):
 
 
 def test_unknown_backend_names_the_known_ones():
-    with pytest.raises(ValueError, match="no backend 'cuda'; there are: native, reference"):
+    with pytest.raises(ValueError, match="no backend 'cuda'; there are: native, numba, reference"):
         use("cuda")
 
 
@@ -93,23 +98,105 @@ print(np.abs(outs[0] - outs[1]).max() < 1e-12)
         assert run_python(program, FASTCONV_MAX_ISA=level).stdout.strip() == "True"
 
 
-def test_missing_kernels_are_said_once_and_numpy_computes():
-    program = """
+MISSING_NATIVE = """
 import sys, warnings
 sys.modules["fastconv.kernels.native"] = None      # as on a machine where nothing was compiled
 import numpy as np
 import fastconv
+from fastconv import dispatch
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     for _ in range(3):
         fastconv.Relu().forward(np.ones((2, 2), np.float32))
-print(len(caught), caught[0].category.__name__, fastconv.dispatch.backend())
+caught = [warning for warning in caught if "fastconv" in str(warning.message)]
+print(len(caught), caught[0].category.__name__, dispatch.backend())
 print(caught[0].message)
 """
-    done = run_python(program)
+
+
+def test_without_compiled_kernels_and_numba_numpy_computes_and_says_so():
+    """Once; so it is where Numba is there but cannot be imported."""
+    for simulated in ("sys.modules['numba'] = None", "sys.modules['numba.core'] = None"):
+        done = run_python(MISSING_NATIVE.replace("import numpy", f"{simulated}; import numpy"), FASTCONV_BACKEND="")
+        first, message = done.stdout.strip().split("\n", 1)
+        assert first == "1 RuntimeWarning reference"
+        assert "C compiler" in message and "pip install -e ." in message and "pip install 'fastconv[numba]'" in message
+
+
+@needs_numba
+def test_without_compiled_kernels_numba_computes_and_says_so_once():
+    done = run_python(MISSING_NATIVE, FASTCONV_BACKEND="")
     first, message = done.stdout.strip().split("\n", 1)
-    assert first == "1 RuntimeWarning reference"
-    assert "C compiler" in message and "pip install" in message
+    assert first == "1 RuntimeWarning numba"
+    assert "C compiler" in message and "fastconv warmup" in message
+
+
+@needs_numba
+def test_numba_is_imported_at_its_first_use():
+    program = """
+import sys
+import numpy as np
+from fastconv import config, dispatch
+from fastconv.dispatch import kernels
+found = config.config()
+assert found["backend"] == "native" and "numba" in found["backends"] and found["numba"][:2] == "0."
+assert found["numba_layer"] is found["numba_threads"] is None
+print("numba" in sys.modules)
+dispatch.use("numba")
+x = np.arange(-2, 2, dtype=np.float32)
+kernels.relu_forward(x, x)
+print("numba" in sys.modules, x.tolist(), config.config()["numba_threads"])
+"""
+    done = run_python(program, FASTCONV_BACKEND="", NUMBA_NUM_THREADS="2")
+    assert done.stdout.splitlines() == ["False", "True [0.0, 0.0, 0.0, 1.0] 2"], done.stderr
+
+
+@needs_numba
+def test_the_threading_layer_is_shown_once_it_is_loaded():
+    program = """
+import numpy as np
+from fastconv import config, dispatch
+with dispatch.use("numba"):
+    before = config.config()["numba_layer"]
+    x = np.ones(1 << 22, np.float32)
+    dispatch.kernels.relu_forward(x, x, n_threads=2)
+    print(before, config.config()["numba_layer"])
+    config.show_config()
+"""
+    done = run_python(program, NUMBA_NUM_THREADS="2", NUMBA_THREADING_LAYER="workqueue")
+    assert done.stdout.startswith("None workqueue\n"), done.stderr
+    for line in ("numba layer      workqueue", "numba threads    2", "backend          numba"):
+        assert line in done.stdout
+
+
+def test_numba_that_is_missing_or_old_is_told(monkeypatch):
+    before = dispatch.backend()
+    monkeypatch.setitem(sys.modules, "numba", None)
+    assert "numba" not in dispatch.backends()
+    with pytest.raises(ImportError, match=r"'numba' is not installed here.*pip install 'fastconv\[numba\]'"):
+        use("numba")
+    monkeypatch.setattr(dispatch, "numba_version", lambda: "0.59.1")
+    assert "numba" not in dispatch.backends()
+    with pytest.raises(ImportError, match=r"pip install --upgrade .*Numba 0\.59\.1 is here, 0\.60 or newer is needed"):
+        use("numba")
+    assert dispatch.backend() == before
+
+
+@pytest.mark.parametrize("version, usable", [("0.60.0", True), ("0.61.0dev0+12.g0a1b", True), ("1.0", True),
+                                             ("0.59.9", False), ("0.6", False), (None, False)])
+def test_versions_of_numba(monkeypatch, version, usable):
+    monkeypatch.setattr(dispatch, "numba_version", lambda: version)
+    assert dispatch.available("numba") == usable
+
+
+@needs_numba
+def test_the_kernels_refuse_an_old_numba():
+    program = """
+import numba
+numba.version_info, numba.__version__ = numba.version_info._replace(short=(0, 59)), "0.59.1"
+import fastconv.kernels.jit
+"""
+    assert "ImportError: fastconv's Numba backend needs Numba 0.60 or newer, found 0.59.1" in run_python(program).stderr
 
 
 def test_import_is_light():

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from ..config import package_version
-from . import bench, evaluate, info, predict, train
+from . import bench, evaluate, info, predict, train, warmup
 from .common import CommandError, check_environment
 
 OK, FAILED, INTERRUPTED = 0, 1, 130  # a wrong command line is 2, argparse's own
@@ -50,6 +50,6 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"fastconv {package_version()}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for command in (train, evaluate, predict, bench, info):
+    for command in (train, evaluate, predict, bench, warmup, info):
         command.add_to(commands)
     return parser

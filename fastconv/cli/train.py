@@ -68,8 +68,8 @@ def run(args: argparse.Namespace) -> int:
         use_winograd(False)
     source, (x_train, t_train), (x_test, t_test) = load_data(args)
     engine = config()
-    say(args, f"engine: {engine['backend']} backend, instruction set {engine['instruction_set'] or 'none'}, "
-              f"{engine['threads']} threads")
+    instructions = f"instruction set {engine['instruction_set']}, " if engine["backend"] == "native" else ""
+    say(args, f"engine: {engine['backend']} backend, {instructions}{engine['threads']} threads")
 
     history: list[dict[str, Any]] = []
     network = DeepConvNet(seed=args.seed)

@@ -1,7 +1,6 @@
 """A network's compiled schedule, and the cache of them: one for each shape of samples and way of running."""
 from __future__ import annotations
 
-import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from operator import attrgetter
@@ -11,6 +10,7 @@ import numpy as np
 
 from .. import dispatch
 from ..arrays import contiguous
+from ..kernels import settings
 from ..layers import BatchNormalization, Convolution, Dropout, Pooling
 from ..threads import get_num_threads
 from .compile import NotCompiled, Schedule, is_overridden
@@ -24,8 +24,7 @@ KEPT = 8  # plans per network
 class Plan:
     """A schedule with its memory, and the arrays that a run brings along."""
 
-    def __init__(self, schedule: Schedule) -> None:
-        from ..kernels import native
+    def __init__(self, schedule: Schedule, backend: str) -> None:
         numbers = {id(tensor): i for i, tensor in enumerate(schedule.tensors)}
 
         def numbered(value: Any) -> Any:
@@ -36,7 +35,7 @@ class Plan:
         maps = [(t.h, t.w, t.c, t.before, t.after, t.item, t.batch, t.offset) for t in schedule.tensors]
         filters, steps = ([{key: numbered(value) for key, value in given.items()} for given in table]
                           for table in (schedule.filters, schedule.steps))
-        self._run = native.Plan(schedule.dtype == np.float32, maps, filters, schedule.columns, steps,
+        self._run = dispatch.plan(backend)(schedule.dtype == np.float32, maps, filters, schedule.columns, steps,
                                 schedule.local_bytes, schedule.batch_bytes, schedule.most, schedule.gradient,
                                 schedule.winograd)
         self._layers, self._dropouts, self._dtype = schedule.filter_layers, schedule.dropouts, schedule.dtype
@@ -124,17 +123,17 @@ class Plans:
              gradient: bool) -> tuple[Any, Plan] | NotCompiled:
         """Return a plan for samples like x and its key, to be given back with `give`; or why there is none."""
         graph.check()
-        if dispatch.backend() != "native":  # which has loaded its modules
-            return NotCompiled(f"the backend is {dispatch.backend()}")
+        backend = dispatch.backend()
+        if dispatch.plan(backend) is None:
+            return NotCompiled(f"the backend {backend} runs layer by layer")
         if x.dtype.char not in "fdB" or not x.dtype.isnative or not x.size or dtype.char not in "fd":
             return NotCompiled(f"the network's dtype is {dtype}, that of the samples {x.dtype}, their shape {x.shape}")
-        winograd = sys.modules["fastconv.kernels.native.convolution"].winograd_enabled()
-        key = (training, loss, gradient, x.shape[1:], winograd)
+        key = (backend, training, loss, gradient, x.shape[1:], settings.winograd)
         plan = self._plans.pop(key, None)
         if plan is None or isinstance(plan, NotCompiled) or not plan.fits(graph, last_layer):
             try:
                 plan = Plan(Schedule(graph, last_layer, x.shape[1:], dtype, training=training, loss=loss,
-                                     gradient=gradient, winograd=winograd))
+                                     gradient=gradient, winograd=settings.winograd), backend)
             except (NotCompiled, ValueError, TypeError) as reason:  # what is wrong, the layers say best themselves
                 return reason if isinstance(reason, NotCompiled) else NotCompiled(str(reason))
         return key, plan

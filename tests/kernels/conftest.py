@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 
 import numpy as np
@@ -9,6 +10,9 @@ import pytest
 from kernels import harness
 
 from fastconv import dispatch
+
+# the harness asks for three threads; Numba has as many as there are CPUs, unless this is set before it is imported
+os.environ.setdefault("NUMBA_NUM_THREADS", "4")
 
 
 @pytest.fixture(params=[np.float32, np.float64], ids=["float32", "float64"])

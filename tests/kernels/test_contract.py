@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 
 import numpy as np
@@ -16,13 +17,16 @@ def parameters(op, backend):
 
 
 def test_every_backend_of_the_table_runs_here():
-    """A suite without the compiled kernels would pass and mean nothing."""
-    assert dispatch.backends() == tuple(dispatch.BACKENDS)
+    """A suite without the compiled kernels would pass and mean nothing; Numba is a choice."""
+    missing = {"numba"} if importlib.util.find_spec("numba") is None else set()
+    assert dispatch.backends() == tuple(name for name in dispatch.BACKENDS if name not in missing)
 
 
 @pytest.mark.parametrize("backend", [name for name in dispatch.BACKENDS if name != "reference"])
 @pytest.mark.parametrize("op", dispatch.OPERATIONS)
 def test_same_signature_as_the_reference(op, backend):
+    if backend == "numba":
+        pytest.importorskip("numba")
     assert parameters(op, backend) == parameters(op, "reference")
 
 
@@ -39,6 +43,15 @@ def test_the_reference_exports_exactly_the_operations():
 
     assert set(reference.__all__) == set(dispatch.OPERATIONS)
     assert all(getattr(reference, op) is dispatch.kernel(op, "reference") for op in dispatch.OPERATIONS)
+
+
+def test_the_numba_backend_exports_exactly_the_operations():
+    pytest.importorskip("numba")
+    from fastconv.kernels import jit
+
+    assert set(jit.__all__) == set(dispatch.OPERATIONS)
+    for op, file in dispatch.OPERATIONS.items():
+        assert dispatch.kernel(op, "numba").__module__ == f"fastconv.kernels.jit.{file}"
 
 
 def test_the_callers_subnormal_numbers_survive_a_call(run):

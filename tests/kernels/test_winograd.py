@@ -1,4 +1,4 @@
-"""Winograd's F(4x4, 3x3) inside the native convolution: where it runs, how exact it is, how it treats nan and inf."""
+"""Winograd's F(4x4, 3x3) inside the compiled convolutions: where it runs, how exact it is, how it treats nan and inf."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from kernels import harness
 from kernels.harness import sample
 from kernels.test_convolution import Case
 
-from fastconv.kernels.native import convolution
+from fastconv import dispatch
+from fastconv.kernels import settings
 
 CASES = [
     Case((3, 8, 8, 16), (16, 3, 3), pad=(1, 1)),
@@ -27,16 +28,19 @@ CASES = [
 cases = pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(map(str, case)).replace(" ", ""))
 
 
+@pytest.fixture(params=[name for name in dispatch.backends() if name != "reference"])
+def backend(request):
+    return request.param
+
+
 @pytest.fixture
-def direct():
-    """Switch Winograd off inside the block."""
-    before = convolution.set_winograd(False)
-    yield
-    convolution.set_winograd(before)
+def direct(monkeypatch):
+    """Switch Winograd off, until the test switches it on."""
+    monkeypatch.setattr(settings, "winograd", False)
 
 
-def forward(x, weight, bias, case):
-    return harness.run("native", "convolution_forward", x, weight, bias, *case.geometry, outputs=[case.out])
+def forward(backend, x, weight, bias, case):
+    return harness.run(backend, "convolution_forward", x, weight, bias, *case.geometry, outputs=[case.out])
 
 
 def three_operations(backend, case, x, weight, dout):
@@ -49,29 +53,28 @@ def three_operations(backend, case, x, weight, dout):
 
 
 @cases
-def test_error_is_below_the_documented_bound(case):
+def test_error_is_below_the_documented_bound(backend, case, monkeypatch):
     """1e-4 of the largest result for data of unit variance; measured: at most 2e-5."""
+    monkeypatch.setattr(settings, "winograd", True)
     data = [sample(*shape) for shape in (case.x, case.weight, case.out)]
-    for actual, expected in zip(three_operations("native", case, *(a.astype(np.float32) for a in data)),
+    for actual, expected in zip(three_operations(backend, case, *(a.astype(np.float32) for a in data)),
                                 three_operations("reference", case, *data), strict=True):
         assert np.abs(actual - expected).max() < 1e-4 * np.abs(expected).max()
 
 
 @pytest.mark.parametrize("case", CASES[:3], ids=str)
-def test_it_is_what_runs_and_can_be_switched_off(case):
+def test_it_is_what_runs_and_can_be_switched_off(backend, case, monkeypatch):
+    monkeypatch.setattr(settings, "winograd", True)
     x, weight, bias = (sample(*s).astype(np.float32) for s in (case.x, case.weight, case.filters[:1]))
-    fast = forward(x, weight, bias, case)
-    before = convolution.set_winograd(False)
-    try:
-        slow = forward(x, weight, bias, case)
-    finally:
-        assert convolution.set_winograd(before) is False
+    fast = forward(backend, x, weight, bias, case)
+    monkeypatch.setattr(settings, "winograd", False)
+    slow = forward(backend, x, weight, bias, case)
     assert (fast != slow).any()
     np.testing.assert_allclose(fast, slow, rtol=0, atol=1e-4 * np.abs(slow).max())
 
 
 def test_environment_switches_it_off():
-    program = "from fastconv.kernels.native import convolution; print(convolution.set_winograd(True))"
+    program = "from fastconv.kernels import settings; print(settings.winograd)"
     for value, expected in (("0", "False"), ("1", "True")):
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True,
                               env={**os.environ, "FASTCONV_WINOGRAD": value})
@@ -79,13 +82,13 @@ def test_environment_switches_it_off():
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 3e38])
-def test_nan_and_inf_reach_only_the_outputs_that_see_them(value, direct):
+def test_nan_and_inf_reach_only_the_outputs_that_see_them(backend, value, direct):
     case = CASES[0]
     x, weight, bias = (sample(*s).astype(np.float32) for s in (case.x, case.weight, case.filters[:1]))
     x[1, 3, 4, 5] = value
-    slow = forward(x, weight, bias, case)
-    convolution.set_winograd(True)
-    fast = forward(x, weight, bias, case)
+    slow = forward(backend, x, weight, bias, case)
+    settings.winograd = True
+    fast = forward(backend, x, weight, bias, case)
     np.testing.assert_array_equal(np.isfinite(fast), np.isfinite(slow))
     np.testing.assert_allclose(fast, slow, rtol=1e-4, atol=1e-4)
     seen = np.zeros((8, 8), bool)
@@ -94,12 +97,12 @@ def test_nan_and_inf_reach_only_the_outputs_that_see_them(value, direct):
 
 
 @pytest.mark.parametrize("value", [np.inf, np.nan])
-def test_nan_and_inf_reach_only_the_weights_that_see_them(value, direct):
+def test_nan_and_inf_reach_only_the_weights_that_see_them(backend, value, direct):
     case = CASES[0]
     x, weight, dout = (sample(*s).astype(np.float32) for s in (case.x, case.weight, case.out))
     x[1, 3, 4, 5] = value  # one channel: the weights of the others stay finite
-    slow = three_operations("native", case, x, weight, dout)[2]
-    convolution.set_winograd(True)
-    fast = three_operations("native", case, x, weight, dout)[2]
+    slow = three_operations(backend, case, x, weight, dout)[2]
+    settings.winograd = True
+    fast = three_operations(backend, case, x, weight, dout)[2]
     np.testing.assert_array_equal(fast, slow)
     assert np.isfinite(np.delete(fast, 5, axis=1)).all() and not np.isfinite(fast[:, 5]).any()

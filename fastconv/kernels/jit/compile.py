@@ -9,14 +9,19 @@ from types import FunctionType
 from typing import Any
 
 import numba
+from numba.extending import register_jitable
 
 # a * b + c may be rounded once; nothing that assumes away nan or inf, and no sum in another order
 FASTMATH = {"contract"}
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
 
-# for the functions that loops are made of
-inner = numba.njit(**OPTIONS)
-inline = numba.njit(forceinline=True, **OPTIONS)
+# the functions that loops are made of lack the code to be called from Python, which takes longer to compile than they do:
+# only compiled functions may call them
+INNER = OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+inner = numba.njit(**INNER)
+inline = numba.njit(forceinline=True, **INNER)
+once = numba.njit(inline="always", **INNER)  # for what is called in one place: it becomes a part of its caller
+both = register_jitable  # for what Python calls as well
 
 
 class Loop:

@@ -1,6 +1,8 @@
 """The functions of lines.py and tile.py as they are defined, on NumPy arrays: the twins that the tests hold them to."""
 from __future__ import annotations
 
+import ctypes
+
 import numpy as np
 
 LINE_BYTES = 64
@@ -85,3 +87,14 @@ def listed_tile(rows):
             one(x, x_at[i], 0, offset, offset_at, runs, length, step, w, w_at, 0, init, init_at[i], 0, 0, y, y_at[i], 0, 0)
 
     return run
+
+
+def take_number(counter):
+    counter[0] += 1
+    return counter[0] - 1
+
+
+def at_address(kind):
+    """Return a function that reads one value of memory."""
+    c_type = {"f": ctypes.c_float, "d": ctypes.c_double, "B": ctypes.c_uint8}[kind]
+    return lambda address: np.dtype(kind).type(c_type.from_address(address).value)

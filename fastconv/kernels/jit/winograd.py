@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .compile import inline, inner
+from .compile import both, inline, inner
 from .lines import all_finite, fill, load, positive, relu_pool, store, where_positive
 from .tile import MR, tile
 
@@ -73,7 +73,7 @@ def no_finish():
     return Finish(False, -1, 0, 0, -1, 0, 0, 0, 0)
 
 
-@inline
+@both
 def usual_block(channels: int) -> int:
     """Return the tiles at a time with which v stays in L2; a multiple of every MR."""
     return 48 if channels <= 32 else 24
@@ -110,7 +110,7 @@ def winograd_pays(s: dict, images: int, transform: bool) -> bool:
     return tiles + weights + points * per_byte * -(-count // usual_block(s["channels"])) < direct
 
 
-@inline
+@both
 def winograd_scratch(channels, block):
     """Return the floats one thread needs: half a transform, v, m, a patch or a tile."""
     return HALF + POINTS * ((block * channels // LANES | 1) + (block | 1)) * LANES + POINTS * max(channels, LANES)

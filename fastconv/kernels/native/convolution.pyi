@@ -2,7 +2,6 @@ from numpy import ndarray
 
 __all__: list[str]
 
-def set_winograd(enabled: bool) -> bool: ...
 def convolution_forward(
     x: ndarray, weight: ndarray, bias: ndarray | None, stride: tuple[int, int], pad: tuple[int, int],
     dilation: tuple[int, int], groups: int, out: ndarray, n_threads: int
@@ -15,4 +14,3 @@ def convolution_backward_weight(
     x: ndarray, dout: ndarray, stride: tuple[int, int], pad: tuple[int, int], dilation: tuple[int, int],
     groups: int, dweight: ndarray, dbias: ndarray, n_threads: int
 ) -> None: ...
-def winograd_enabled() -> bool: ...

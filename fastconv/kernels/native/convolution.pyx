@@ -5,12 +5,12 @@ Convolutions" (ICML 2018), on channels-last memory: MR result pixels times a lin
 the products of one filter window are summed (direct.pxd). 3x3 filters at stride 1 in float32 take fewer products by
 Winograd's method (winograd.pxd). The NumPy twin with the same names is ../reference/convolution.py.
 """
-import os
-
 from libc.stddef cimport ptrdiff_t
 from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
+
+from fastconv.kernels import settings
 
 from .common cimport LINE_BYTES, SERIAL_WORK, Scratch, free_scratch, is_float, new_scratch, parts, real, up_to
 from .direct cimport pack_bias, pack_line, sweep_band
@@ -24,8 +24,6 @@ cnp.import_array()
 
 __all__ = ["convolution_forward", "convolution_backward_data", "convolution_backward_weight"]
 
-cdef bint use_winograd = os.environ.get("FASTCONV_WINOGRAD", "1") != "0"
-
 cdef enum:
     TASKS = 64               # enough for every core, whatever their number; the cut never depends on it
     BAND_BYTES = 1 << 18     # a band of the image should stay in L2
@@ -33,21 +31,6 @@ cdef enum:
     SUMS = 16                # private weight gradients, added up in order
     SUMS_BYTES = 1 << 21     # memory that they may take
     POINTS_BYTES = 5 << 20   # the same for those of Winograd, four times as large
-
-
-def set_winograd(bint enabled):
-    """Let 3x3 stride-1 sweeps in float32 use Winograd's F(4x4, 3x3), or not; return what was set before.
-
-    The default is yes; FASTCONV_WINOGRAD=0 in the environment makes it no.
-    """
-    global use_winograd
-    before, use_winograd = use_winograd, enabled
-    return bool(before)
-
-
-def winograd_enabled():
-    """Say whether 3x3 stride-1 sweeps in float32 may use Winograd's method."""
-    return bool(use_winograd)
 
 
 def convolution_forward(cnp.ndarray x, cnp.ndarray weight, cnp.ndarray bias, tuple stride, tuple pad, tuple dilation,
@@ -155,7 +138,7 @@ cdef int sweep(Job* job, int n_threads) except -1:
         return 0
     if job.images * s.h.grid * s.w.grid * job.lines * s.lanes * s.depth < SERIAL_WORK:
         n_threads = 1
-    if job.single and use_winograd and winograd_pays(s, job.images, True) and winograd_sweep(job, n_threads):
+    if job.single and settings.winograd and winograd_pays(s, job.images, True) and winograd_sweep(job, n_threads):
         return 0
     split_rows(s, BAND_BYTES // (s.h.step * max(s.band_w, 1) * s.channels * job.item + 1))
     if job.images * s.bands < TASKS:
@@ -257,7 +240,7 @@ cdef int weight_gradient(Job* job, int n_threads) except -1:
     cdef ptrdiff_t lane_bytes = job.lines * (s.depth + 1) * LINE_BYTES
     if job.images * s.h.grid * s.w.grid * job.lines * s.lanes * s.depth < SERIAL_WORK:
         n_threads = 1
-    if (job.single and use_winograd and job.images > 0 and winograd_pays(s, job.images, True)
+    if (job.single and settings.winograd and job.images > 0 and winograd_pays(s, job.images, True)
             and winograd_weight_gradient(job, n_threads)):
         return 0
     split_rows(s, BAND_BYTES // (s.h.step * max(s.band_w, 1) * s.channels * job.item + 1))

@@ -1,0 +1,49 @@
+"""Dropout (Srivastava et al., JMLR 15, 2014), the book's form: scaled at prediction. The masks are those of philox.py.
+The NumPy twin is ../reference/dropout.py."""
+from __future__ import annotations
+
+import numpy as np
+from numba import prange
+
+from .compile import Loop, inner
+from .memory import flat, threads_for
+from .philox import dropout_range, dropout_threshold
+
+CHUNK = 1 << 14  # elements per task, whole blocks of the generator
+
+
+def dropout_forward(x, key, ratio, mask, out, n_threads):
+    """mask (bool) = word i of the key's sequence > ratio * 2**32 for element i in C order; out = x * mask."""
+    dropout_part(x, 0, key, ratio, mask, out, n_threads)
+
+
+def dropout_part(x, first, key, ratio, mask, out, n_threads):
+    """dropout_forward of a part of an array: x[0] is its element `first`."""
+    _forward(threads_for(n_threads, x.size), flat(x), first, np.uint64(key), dropout_threshold(ratio), flat(mask),
+             flat(out))
+
+
+def dropout_backward(dout, mask, dx, n_threads):
+    """dx = dout * mask."""
+    _backward(threads_for(n_threads, dout.size), flat(dout), flat(mask), flat(dx))
+
+
+@Loop
+def _forward(x, first, key, threshold, mask, out):
+    for part in prange(-(-x.size // CHUNK)):
+        at = part * CHUNK
+        dropout_range(x, at, first + at, min(CHUNK, x.size - at), key, threshold, mask, at, out, at)
+
+
+@Loop
+def _backward(dout, mask, dx):
+    for part in prange(-(-dout.size // CHUNK)):
+        at, end = part * CHUNK, (part + 1) * CHUNK
+        apply_mask(dout[at:end], mask[at:end], dx[at:end])
+
+
+@inner
+def apply_mask(x, mask, out):
+    one, zero = x.dtype.type(1), x.dtype.type(0)
+    for i in range(out.size):
+        out[i] = x[i] * (one if mask[i] else zero)

@@ -1,0 +1,81 @@
+"""Activations, element by element, in chunks that each belong to one thread. The NumPy twin is
+../reference/elementwise.py."""
+from __future__ import annotations
+
+from numba import prange
+
+from .compile import Loop, inner
+from .exponential import exponential
+from .memory import flat, threads_for
+
+CHUNK = 1 << 14  # elements per task
+
+
+def relu_forward(x, out, n_threads):
+    """out = 0 where x <= 0, else x; nan passes."""
+    _relu_forward(threads_for(n_threads, x.size), flat(x), flat(out))
+
+
+def relu_backward(dout, out, dx, n_threads):
+    """dx = 0 where out <= 0, else dout; out is what relu_forward wrote."""
+    _relu_backward(threads_for(n_threads, dout.size), flat(dout), flat(out), flat(dx))
+
+
+def sigmoid_forward(x, out, n_threads):
+    """out = 1 / (1 + exp(-x))."""
+    _sigmoid_forward(threads_for(n_threads, x.size), flat(x), flat(out))
+
+
+def sigmoid_backward(dout, out, dx, n_threads):
+    """dx = dout * (1 - out) * out; out is what sigmoid_forward wrote."""
+    _sigmoid_backward(threads_for(n_threads, dout.size), flat(dout), flat(out), flat(dx))
+
+
+@Loop
+def _relu_forward(x, out):
+    for part in prange(-(-x.size // CHUNK)):
+        at, end = part * CHUNK, (part + 1) * CHUNK
+        relu_gradient(x[at:end], x[at:end], out[at:end])
+
+
+@Loop
+def _relu_backward(dout, out, dx):
+    for part in prange(-(-dout.size // CHUNK)):
+        at, end = part * CHUNK, (part + 1) * CHUNK
+        relu_gradient(dout[at:end], out[at:end], dx[at:end])
+
+
+@Loop
+def _sigmoid_forward(x, out):
+    for part in prange(-(-x.size // CHUNK)):
+        at, end = part * CHUNK, (part + 1) * CHUNK
+        sigmoid(x[at:end], out[at:end])
+
+
+@Loop
+def _sigmoid_backward(dout, out, dx):
+    for part in prange(-(-dout.size // CHUNK)):
+        at, end = part * CHUNK, (part + 1) * CHUNK
+        sigmoid_gradient(dout[at:end], out[at:end], dx[at:end])
+
+
+@inner
+def relu_gradient(dout, out, dx):
+    """relu itself where dout is out."""
+    zero = dx.dtype.type(0)
+    for i in range(dx.size):
+        dx[i] = zero if out[i] <= zero else dout[i]
+
+
+@inner
+def sigmoid(x, out):
+    one = x.dtype.type(1)
+    for i in range(out.size):
+        out[i] = one / (one + exponential(-x[i]))
+
+
+@inner
+def sigmoid_gradient(dout, out, dx):
+    one = dx.dtype.type(1)
+    for i in range(dx.size):
+        dx[i] = dout[i] * (one - out[i]) * out[i]

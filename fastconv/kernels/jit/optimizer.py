@@ -1,0 +1,122 @@
+"""Parameter updates in one pass over memory, in place. The NumPy twin is ../reference/optimizer.py."""
+from __future__ import annotations
+
+import numpy as np
+from numba import prange
+
+from .compile import Loop, inner
+from .memory import flat, threads_for
+
+CHUNK = 1 << 13  # elements per task
+EPSILON = 1e-7
+
+
+def sgd_update(grad, lr, param, n_threads):
+    """param -= lr * grad."""
+    _sgd(threads_for(n_threads, param.size), flat(grad), float(lr), flat(param))
+
+
+def momentum_update(grad, lr, momentum, param, v, n_threads):
+    """v = momentum*v - lr*grad; param += v (Polyak 1964)."""
+    _momentum(threads_for(n_threads, param.size), flat(grad), float(lr), float(momentum), flat(param), flat(v))
+
+
+def nesterov_update(grad, lr, momentum, param, v, n_threads):
+    """param += momentum^2 * v - (1 + momentum)*lr*grad; v = momentum*v - lr*grad (Bengio et al., arXiv:1212.0901)."""
+    _nesterov(threads_for(n_threads, param.size), flat(grad), float(lr), float(momentum), flat(param), flat(v))
+
+
+def adagrad_update(grad, lr, param, h, n_threads):
+    """h += grad^2; param -= lr*grad / (sqrt(h) + 1e-7) (Duchi et al., JMLR 12, 2011)."""
+    _scaled(threads_for(n_threads, param.size), flat(grad), float(lr), 1.0, 1.0, flat(param), flat(h))
+
+
+def rmsprop_update(grad, lr, decay_rate, param, h, n_threads):
+    """h = decay_rate*h + (1 - decay_rate)*grad^2; param -= lr*grad / (sqrt(h) + 1e-7) (Tieleman, Hinton 2012)."""
+    decay = float(decay_rate)
+    _scaled(threads_for(n_threads, param.size), flat(grad), float(lr), decay, 1 - decay, flat(param), flat(h))
+
+
+def adam_update(grad, lr_t, beta1, beta2, param, m, v, n_threads):
+    """m += (1 - beta1)*(grad - m); v += (1 - beta2)*(grad^2 - v); param -= lr_t*m / (sqrt(v) + 1e-7)
+    (Kingma, Ba, ICLR 2015; lr_t holds the bias correction)."""
+    _adam(threads_for(n_threads, param.size), flat(grad), float(lr_t), 1 - float(beta1), 1 - float(beta2), flat(param),
+          flat(m), flat(v))
+
+
+@Loop
+def _sgd(grad, lr, param):
+    for part in prange(-(-param.size // CHUNK)):
+        at, end = part * CHUNK, (part + 1) * CHUNK
+        sgd(grad[at:end], param.dtype.type(lr), param[at:end])
+
+
+@Loop
+def _momentum(grad, lr, momentum, param, v):
+    for part in prange(-(-param.size // CHUNK)):
+        at, end = part * CHUNK, (part + 1) * CHUNK
+        heavy_ball(grad[at:end], param.dtype.type(lr), param.dtype.type(momentum), param[at:end], v[at:end])
+
+
+@Loop
+def _nesterov(grad, lr, momentum, param, v):
+    kind = param.dtype.type
+    for part in prange(-(-param.size // CHUNK)):
+        at, end = part * CHUNK, (part + 1) * CHUNK
+        nesterov(grad[at:end], kind(lr), kind((1 + momentum) * lr), kind(momentum), kind(momentum * momentum),
+                 param[at:end], v[at:end])
+
+
+@Loop
+def _scaled(grad, lr, decay, gain, param, h):
+    kind = param.dtype.type
+    for part in prange(-(-param.size // CHUNK)):
+        at, end = part * CHUNK, (part + 1) * CHUNK
+        scaled(grad[at:end], kind(lr), kind(decay), kind(gain), kind(EPSILON), param[at:end], h[at:end])
+
+
+@Loop
+def _adam(grad, lr, gain1, gain2, param, m, v):
+    kind = param.dtype.type
+    for part in prange(-(-param.size // CHUNK)):
+        at, end = part * CHUNK, (part + 1) * CHUNK
+        adam(grad[at:end], kind(lr), kind(gain1), kind(gain2), kind(EPSILON), param[at:end], m[at:end], v[at:end])
+
+
+@inner
+def sgd(g, lr, p):
+    for i in range(p.size):
+        p[i] -= lr * g[i]
+
+
+@inner
+def heavy_ball(g, lr, momentum, p, v):
+    for i in range(p.size):
+        new = momentum * v[i] - lr * g[i]
+        v[i] = new
+        p[i] += new
+
+
+@inner
+def nesterov(g, lr, farther, momentum, squared, p, v):
+    """`farther` is (1 + momentum) * lr, `squared` momentum^2."""
+    for i in range(p.size):
+        old = v[i]
+        p[i] += squared * old - farther * g[i]
+        v[i] = momentum * old - lr * g[i]
+
+
+@inner
+def scaled(g, lr, decay, gain, epsilon, p, h):
+    for i in range(p.size):
+        new = decay * h[i] + gain * g[i] * g[i]
+        h[i] = new
+        p[i] -= lr * g[i] / (np.sqrt(new) + epsilon)
+
+
+@inner
+def adam(g, lr, gain1, gain2, epsilon, p, m, v):
+    for i in range(p.size):
+        first, second = m[i] + gain1 * (g[i] - m[i]), v[i] + gain2 * (g[i] * g[i] - v[i])
+        m[i], v[i] = first, second
+        p[i] -= lr * first / (np.sqrt(second) + epsilon)

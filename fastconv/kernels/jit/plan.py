@@ -1,0 +1,206 @@
+"""Runs a plan: a flat list of steps over planned memory, compiled as one function (the native twin is ../native/plan.pyx).
+
+    weights       packed, and brought to Winograd's points                       one task per line of filters
+    segments      lanes: the batch in equal parts, each taken chunk by chunk     workers take one lane after another
+                  through all steps, forwards and backwards; there is one
+                  segment, unless a step needs sums over the whole batch
+    gradients     the lanes' sums added in order                                 one task per line of filters
+
+Lanes and chunks follow from the number of images alone, so a result has the same bits on any number of threads.
+"""
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from numba import prange
+
+from .columns import finish
+from .compile import Loop, inner, once
+from .dropout import dropout_threshold
+from .filters import FILTERS, Layout, pack, reduce, without_room
+from .memory import flat, none
+from .plan_state import COLUMNS, KINDS, MAP, STEP, Batch, Chunk, Memory, Tables, number_of, start_of, table, take_number
+from .plan_steps import run_step
+from .sweep import records
+from .windows import POOL, pool_record
+
+LANES = 16           # private gradients at most, each of some images
+MANY_LANES = 32      # the same for
+MANY_IMAGES = 1024   # as many images, for machines with many cores
+ROUND_LANES = 128    # of a prediction, and
+ROUND_CHUNKS = 4     # of each lane in training, between two looks at Python's signals
+ENDS = ("mean", "variance", "normalize_sums")  # steps that end a segment
+X_KINDS = "fdB"
+
+
+class Plan:
+    """A compiled schedule; the parameters are those of the native plan."""
+
+    def __init__(self, single, maps, filters, columns, steps, local_bytes, batch_bytes, most, training, winograd) -> None:
+        self._real = np.dtype(np.float32 if single else np.float64)
+        self._most, self._training = most, training
+        self._local_bytes, self._batch_bytes = -(-local_bytes // 64) * 64, batch_bytes
+        places = table(MAP, [_map(*m) for m in maps])
+        layout = Layout(single, places, most, winograd)
+        laid = [layout.add(given) for given in filters]
+        for step in steps:
+            if "filters" in step:
+                without_room(layout.sweeps, laid[step["filters"]], places, step)
+        self._steps = [(step["name"], step.get("columns", 0), step.get("a")) for step in steps]
+        self._maps = places
+        self._column_eps = [eps for _, eps in columns]
+        self._counts = [count for count, _ in columns]
+        starts = np.cumsum([0, *self._counts]).tolist()
+        self._tables = Tables(places, table(STEP, [_step(step, places) for step in steps]), table(FILTERS, laid),
+                              records(layout.sweeps),
+                              table(COLUMNS, [{"count": count, "eps": eps, "values": 6 * at, "sums": 2 * MANY_LANES * at}
+                                              for (count, eps), at in zip(columns, starts, strict=False)]))
+        self._column_values = np.zeros(6 * starts[-1], self._real)
+        self._column_sums = np.zeros(2 * MANY_LANES * starts[-1])
+        self._scratch_size = -(-max(layout.scratch, *self._counts, 1) // 64) * 64
+        self._places_size = max(layout.places, 1)
+        self._sums_size = layout.sums
+        self._weights = np.zeros(layout.weights, self._real)
+        self._values = self._scratch = self._sums = none(self._real)
+        self._places = none(np.int64)
+        self._seen: list[np.ndarray] | None = None
+
+    def __call__(self, x, parameters, y, n_threads, *, index=None, labels=None, soft=None, losses=None, keys=None,
+                 gradients=None, columns=()) -> None:
+        """Run the steps over a batch; the arguments are those of the native plan."""
+        images = len(x) if index is None else len(index)
+        cut = _lanes_of(images) if self._training or self._counts else max(-(-images // self._most),
+                                                                           min(images, 2 * -(-images // 8)))
+        workers = max(1, min(n_threads, cut, numba.config.NUMBA_NUM_THREADS))
+        self._make_room(workers, images, cut)
+        for at, given in enumerate(columns):
+            self._values_of(at)[...] = given
+        if self._is_stale(parameters):
+            for number, (weight, bias) in enumerate(parameters):
+                pack(n_threads, self._tables.filters, number, self._tables.sweeps, flat(weight),
+                     none(self._real) if bias is None else flat(bias), self._weights)
+        batch = self._batch(x, images, cut, workers, index, labels, soft, y, losses, keys)
+        self._run(batch, workers, n_threads)
+        for at, given in enumerate(columns):
+            for row, array in enumerate(given):
+                if row >= 2 and array.flags.writeable:
+                    array[...] = self._values_of(at)[row]
+        for number, (dweight, dbias) in enumerate(gradients or ()):
+            reduce(n_threads, self._tables.filters, number, self._tables.sweeps, self._sums, cut, self._sums_size,
+                   flat(dweight), flat(dbias))
+
+    def _run(self, batch: Batch, workers: int, n_threads: int) -> None:
+        memory = Memory(self._values, self._values.view(np.uint8), self._scratch, self._places, self._weights, self._sums,
+                        self._column_values, self._column_sums)
+        counter = np.zeros(1, np.int64)
+        first = 0
+        while first < len(self._steps):
+            last = next((i + 1 for i in range(first, len(self._steps)) if self._steps[i][0] in ENDS), len(self._steps))
+            chunks = -(-(-(-batch.images // max(batch.lanes, 1))) // batch.most)
+            for lane in range(0, batch.lanes, ROUND_LANES):
+                for chunk in range(0, chunks, ROUND_CHUNKS):
+                    counter[0] = lane
+                    _run_lanes(n_threads, counter, min(lane + ROUND_LANES, batch.lanes), workers, first, last, chunk,
+                               chunk + ROUND_CHUNKS, self._tables, batch, memory)
+            name, at, a = self._steps[last - 1]
+            if name in ENDS:
+                m, count = self._maps[a], self._counts[at]
+                rows = batch.images * (int(m["h"]) * int(m["w"]) * int(m["c"]) // count)
+                sums = self._column_sums[int(self._tables.columns[at]["sums"]) :][: batch.lanes * 2 * count]
+                finish(name, sums.reshape(batch.lanes, 2, count), rows, self._column_eps[at], self._values_of(at))
+            first = last
+
+    def _batch(self, x, images, cut, workers, index, labels, soft, y, losses, keys) -> Batch:
+        steps = (*x.strides, 0, 0)
+        return Batch(images, cut, self._most, self._local_bytes, workers * self._local_bytes, self._scratch_size,
+                     self._places_size, self._sums_size, x.__array_interface__["data"][0], *steps[:4],
+                     X_KINDS.index(x.dtype.char), *(_given(array, np.int64) for array in (index, labels)),
+                     _given(soft, self._real), flat(y), _given(losses, np.float64), _given(keys, np.uint64))
+
+    def _values_of(self, at: int) -> np.ndarray:
+        count = self._counts[at]
+        return self._column_values[int(self._tables.columns[at]["values"]) :][: 6 * count].reshape(6, count)
+
+    def _make_room(self, workers: int, images: int, cut: int) -> None:
+        """Have memory for so many workers, for the lanes' gradients and the batch's maps."""
+        size = -(-(workers * self._local_bytes + images * self._batch_bytes) // self._real.itemsize)
+        if size > self._values.size:
+            self._values = np.zeros(size, self._real)
+        if workers * self._scratch_size > self._scratch.size:
+            self._scratch = np.zeros(workers * self._scratch_size, self._real)
+            self._places = np.zeros(workers * self._places_size, np.int64)
+        if self._training and cut * self._sums_size > self._sums.size:
+            self._sums = np.empty(cut * self._sums_size, self._real)
+
+    def _is_stale(self, parameters) -> bool:
+        """Say whether the weights have to be packed: always, but in a prediction with the same values as the last one."""
+        if self._training:
+            return True
+        now = [array.reshape(-1).view(np.uint8) for pair in parameters for array in pair if array is not None]
+        if self._seen is not None and len(now) == len(self._seen) and all(map(np.array_equal, now, self._seen)):
+            return False
+        self._seen = [array.copy() for array in now]
+        return True
+
+
+@Loop
+def _run_lanes(counter, last_lane, workers, first_step, last_step, first_chunk, last_chunk, tables, batch, memory):
+    for worker in prange(workers):
+        run_worker(worker, counter, last_lane, first_step, last_step, first_chunk, last_chunk, tables, batch, memory)
+
+
+@once
+def run_worker(worker, counter, last_lane, first_step, last_step, first_chunk, last_chunk, tables, batch, memory):
+    """Take one lane after another, and its images through the steps, a chunk at a time."""
+    scratch = memory.scratch[worker * batch.scratch_size : (worker + 1) * batch.scratch_size]
+    places = memory.places[worker * batch.places_size : (worker + 1) * batch.places_size]
+    lane = take_number(counter)
+    while lane < last_lane:
+        first = start_of(lane, batch.images, batch.lanes)
+        images = start_of(lane + 1, batch.images, batch.lanes) - first
+        chunks = -(-images // batch.most)
+        for i in range(first_chunk, min(last_chunk, chunks)):
+            begin = start_of(i, images, chunks)
+            k = Chunk(first + begin, start_of(i + 1, images, chunks) - begin, lane, worker * batch.local_bytes, i == 0)
+            for number in range(first_step, last_step):
+                run_step(tables.steps[number], tables, batch, memory, k, scratch, places)
+        lane = take_number(counter)
+
+
+def _lanes_of(images: int) -> int:
+    """Return into how many lanes a batch is cut: by its size alone; few small ones in pairs, for two threads."""
+    return min(images, MANY_LANES if images >= MANY_IMAGES else min(LANES, 2 * -(-images // 8)))
+
+
+def _given(array: np.ndarray | None, dtype: Any) -> np.ndarray:
+    return none(dtype) if array is None else flat(array)
+
+
+def _map(h, w, c, before, after, item, batch, offset) -> dict[str, int]:
+    row = (before + w + after) * c
+    return {"h": h, "w": w, "c": c, "before": before, "after": after, "row": row, "image": (before + h + after) * row,
+            "item": item, "offset": offset, "origin": (before * row + before * c) * item, "batch": batch}
+
+
+def _step(given: dict[str, Any], maps: np.ndarray) -> dict[str, Any]:
+    """Return the record of one step."""
+    made = {name: number_of(given.get(name)) for name in ("a", "b", "c", "out")}
+    made["kind"] = KINDS[given["name"]]
+    out = maps[made["out"]]
+    made["clear"] = made["out"] >= 0 and (out["before"] > 0 or out["after"] > 0)
+    made |= {name: given[name] for name in ("relu", "filters", "columns", "number", "first", "other", "channels", "ratio")
+             if name in given}
+    if given["name"] == "dropout":
+        made["threshold"] = dropout_threshold(given["ratio"])
+    made["pool"] = _pool(given, made, maps) if "pool" in given else np.zeros((), POOL)
+    return made
+
+
+def _pool(given: dict[str, Any], made: dict[str, Any], maps: np.ndarray) -> np.ndarray:
+    window, stride, pad, x, out = given["pool"]
+    (mx, mo), md, m = (maps[x], maps[out]), maps[made["a"]], maps[made["out"]]
+    image, result = ((int(each["h"]), int(each["w"]), int(each["c"])) for each in (mx, mo))
+    return pool_record(image, result, window, stride, pad, x_row=int(mx["row"]), out_row=int(mo["row"]),
+                       dx_row=int(m["row"]), dout_row=int(md["row"]))[0]

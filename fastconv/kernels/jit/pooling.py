@@ -1,0 +1,75 @@
+"""Max and average pooling on channels-last memory: the innermost loop runs over channels, which lie side by side.
+The NumPy twin is ../reference/pooling.py."""
+from __future__ import annotations
+
+from numba import prange
+
+from .compile import Loop
+from .memory import flat, threads_for
+from .windows import average_gradient, average_row, clear, max_gradient, max_row, pool_record
+
+CHANNELS = 64  # per piece of a backward pass
+
+
+def max_pooling_forward(x, window, stride, pad, out, n_threads):
+    """x (N,H,W,C) to out (N,OH,OW,C); padding never wins, nan does."""
+    pool = pool_record(x.shape[1:], out.shape[1:], window, stride, pad)
+    _max_forward(threads_for(n_threads, x.size), pool, out.shape[0] * out.shape[1], flat(x), flat(out))
+
+
+def average_pooling_forward(x, window, stride, pad, out, n_threads):
+    """x (N,H,W,C) to out (N,OH,OW,C): sum over the window / window area; padding counts as zeros."""
+    pool = pool_record(x.shape[1:], out.shape[1:], window, stride, pad)
+    _average_forward(threads_for(n_threads, x.size), pool, out.shape[0] * out.shape[1], flat(x), flat(out))
+
+
+def max_pooling_backward(dout, x, out, window, stride, pad, dx, n_threads):
+    """dx (N,H,W,C): each dout goes to the first maximum of its window; x and out are the forward pass's."""
+    pool = pool_record(dx.shape[1:], dout.shape[1:], window, stride, pad)
+    _max_backward(threads_for(n_threads, dx.size), pool, dx.shape[0], flat(dout), flat(x), flat(out), flat(dx))
+
+
+def average_pooling_backward(dout, window, stride, pad, dx, n_threads):
+    """dx (N,H,W,C): each dout / window area goes to every pixel of its window."""
+    pool = pool_record(dx.shape[1:], dout.shape[1:], window, stride, pad)
+    _average_backward(threads_for(n_threads, dx.size), pool, dx.shape[0], flat(dout), flat(dx))
+
+
+@Loop
+def _max_forward(pool, rows, x, out):
+    for row in prange(rows):
+        p = pool[0]
+        max_row(p, x, row // p.oh * p.h * p.x_row, row % p.oh, out, row * p.out_row)
+
+
+@Loop
+def _average_forward(pool, rows, x, out):
+    for row in prange(rows):
+        p = pool[0]
+        average_row(p, x, row // p.oh * p.h * p.x_row, row % p.oh, out, row * p.out_row)
+
+
+# One piece per image and CHANNELS channels: windows may overlap, pieces don't.
+
+@Loop
+def _max_backward(pool, images, dout, x, out, dx):
+    chunks = -(-pool[0].c // CHANNELS)
+    for piece in prange(images * chunks):
+        p = pool[0]
+        first = piece % chunks * CHANNELS
+        image, result = piece // chunks * p.h * p.x_row + first, piece // chunks * p.oh * p.out_row + first
+        channels = min(CHANNELS, p.c - first)
+        clear(p, dx, image, channels)
+        max_gradient(p, dout, result, x, image, out, result, dx, image, channels)
+
+
+@Loop
+def _average_backward(pool, images, dout, dx):
+    chunks = -(-pool[0].c // CHANNELS)
+    for piece in prange(images * chunks):
+        p = pool[0]
+        first = piece % chunks * CHANNELS
+        image, result = piece // chunks * p.h * p.x_row + first, piece // chunks * p.oh * p.out_row + first
+        channels = min(CHANNELS, p.c - first)
+        clear(p, dx, image, channels)
+        average_gradient(p, dout, result, dx, image, channels)
