@@ -59,7 +59,8 @@ class BuildKernels(build_ext):
         if not self.works(VECTOR_PROBE, run=True):
             self.skip("no working C compiler with vector extensions (gcc or clang) was found: fastconv is installed "
                       "without its compiled kernels and will run on NumPy, many times slower. To get them: install a "
-                      "compiler (Debian and Ubuntu: apt install gcc python3-dev) and install fastconv again.")
+                      "compiler (Debian and Ubuntu: apt install gcc python3-dev) and install fastconv again. Without a "
+                      "compiler: pip install 'fastconv[numba]' brings kernels that Numba compiles.")
             return
         threads = [THREADS, THREADS]
         if not self.works(THREADS_PROBE, *threads, run=True):

@@ -24,7 +24,7 @@ def package_version() -> str:
 def config() -> dict[str, Any]:
     """Return backend, instruction set, thread pool, threads and versions as a dictionary.
 
-    ``numba_layer`` and ``numba_threads`` are known once the Numba backend is in use, the layer once it has shared a loop.
+    ``numba_threads`` is known once the Numba backend is in use, ``numba_layer`` once it has shared a loop.
     """
     found: dict[str, Any] = {
         "fastconv": package_version(),

@@ -86,9 +86,13 @@ def kernel(op: str, backend: str) -> Callable[..., None]:
     return getattr(importlib.import_module(BACKENDS[backend]), op)
 
 
+@cache
 def plan(backend: str) -> Any:
     """Return the class that runs a whole network's steps on the backend, None where its layers run one by one."""
-    return getattr(importlib.import_module(BACKENDS[backend]), "Plan", None)
+    try:
+        return importlib.import_module(f"{BACKENDS[backend]}.plan").Plan
+    except ModuleNotFoundError:
+        return None
 
 
 def available(backend: str) -> bool:
@@ -169,7 +173,8 @@ def _checked(name: str, where: str) -> str:
         raise ValueError(f"{where}: there is no backend {name!r}; there are: {', '.join(BACKENDS)}")
     if not available(name):
         advice = f"; to get it: {_numba_advice()}" if name == "numba" else ""
-        raise ImportError(f"{where}: the backend {name!r} is not installed here; available: {', '.join(backends())}{advice}")
+        raise ImportError(f"{where}: the backend {name!r} is not installed here; "
+                          f"available: {', '.join(backends())}{advice}")
     return name
 
 
@@ -177,8 +182,9 @@ def _fastest() -> str:
     name = next(name for name in backends() if name != "numba" or _imports(name))
     if name == "numba":
         warnings.warn(
-            "fastconv runs on its Numba kernels, somewhat slower and compiled when they are first used (fastconv warmup "
-            f"compiles them ahead): its Cython kernels are missing. {COMPILER_ADVICE}", RuntimeWarning, stacklevel=4)
+            "fastconv runs on its Numba kernels, somewhat slower and compiled when they are first used (fastconv "
+            f"warmup compiles them ahead): its Cython kernels are missing. {COMPILER_ADVICE}",
+            RuntimeWarning, stacklevel=4)
     if name == "reference":
         warnings.warn(
             "fastconv runs on plain NumPy, many times slower: its compiled kernels are missing. "

@@ -14,9 +14,9 @@ EXAMPLES = """\
   fastconv warmup --dtype float32
   FASTCONV_BACKEND=numba fastconv train          starts at once afterwards
 
-Kernels that are kept already are only loaded. They stay as they are until fastconv, Numba, Python or the CPU changes; what
-other arguments need is compiled when it is first used. NUMBA_CACHE_DIR names another folder to keep them in, for warmup
-as for every program that shall find them."""
+Kernels that are kept already are only loaded. They are kept until fastconv, Numba, Python or the CPU changes;
+what other arguments need is compiled when it is first used. NUMBA_CACHE_DIR names another folder to keep them
+in, for warmup and for the programs that shall find them."""
 
 
 def add_to(commands: Any) -> None:

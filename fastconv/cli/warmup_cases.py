@@ -20,7 +20,7 @@ def cases(dtypes: tuple[str, ...]) -> list[tuple[str, Callable[[], None]]]:
     steps: list[tuple[str, Callable[[], None]]] = []
     for name in dtypes:
         dtype = np.dtype(name)
-        steps += [(f"{op}, {dtype}", partial(_run, op, *arrays)) for op, *arrays in calls(dtype)]
+        steps += [(f"{call[0]}, {dtype}", partial(_run, *call)) for call in calls(dtype)]
         steps.append((f"training step, {dtype}", partial(_training_step, dtype)))
     return steps
 
@@ -130,8 +130,8 @@ def both_variants() -> Iterator[None]:
         call(loop, 1, *arguments)
         return call(loop, 2, *arguments)
 
-    Loop.__call__ = both  # type: ignore[method-assign]
+    setattr(Loop, "__call__", both)  # noqa: B010
     try:
         yield
     finally:
-        Loop.__call__ = call  # type: ignore[method-assign]
+        setattr(Loop, "__call__", call)  # noqa: B010

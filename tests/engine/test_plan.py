@@ -14,7 +14,7 @@ from fastconv.engine.plan import Plan
 from fastconv.layers import Affine, BatchNormalization, Convolution, Pooling, Relu
 from fastconv.threads import threads
 
-pytestmark = pytest.mark.skipif(dispatch.backend() != "native", reason="there are plans on compiled kernels only")
+pytestmark = pytest.mark.skipif(dispatch.plan(dispatch.backend()) is None, reason="this backend has no plans")
 
 TOLERANCE = {np.float64: 1e-9, np.float32: 2e-4}
 DTYPES = list(TOLERANCE)
@@ -72,7 +72,7 @@ def check_equal(network, actual, expected, tolerance, before, x, t):
         error = np.abs(actual[key] - expected[key]).max()
         if not error <= tolerance * scale[key]:
             change = change or rounding(before, x, t, expected)
-            assert error <= 3 * change[key], f"{key}: {error} of {scale[key]}"
+            assert error <= 6 * change[key], f"{key}: {error} of {scale[key]}"
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -72,19 +72,17 @@ def test_python_threads_side_by_side(layer):
     """Numba's workqueue ends a process that runs two loops at once."""
     program = """
 import threading
-expected, wrong = work(1), []
+expected, right = work(1), []
 def repeat():
-    for _ in range(15):
-        if work(3) != expected:
-            wrong.append(1)
+    right.extend(work(3) == expected for _ in range(15))
 callers = [threading.Thread(target=repeat) for _ in range(3)]
 for caller in callers:
     caller.start()
 for caller in callers:
     caller.join()
-print(len(wrong), numba.threading_layer())
+print(sum(right), numba.threading_layer())
 """
-    assert run_python(program, NUMBA_THREADING_LAYER=layer) == ["0", layer]
+    assert run_python(program, NUMBA_THREADING_LAYER=layer) == ["45", layer]
 
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system has no fork")
@@ -128,7 +126,7 @@ np.savez(os.environ["RESULT"], **done)
         compiled, plain = found[0][name], found[1][name]
         assert compiled.dtype == plain.dtype
         eps = np.finfo(name.split()[1]).eps
-        np.testing.assert_allclose(plain.astype(float), compiled.astype(float), rtol=50 * eps, atol=100 * eps, err_msg=name)
+        np.testing.assert_allclose(plain.astype(float), compiled.astype(float), 50 * eps, 100 * eps, err_msg=name)
 
 
 KERNEL = """
@@ -168,7 +166,7 @@ for n_threads in (1, 2):
 print(out[0], *(sum(count.values()) for loop in (times.alone, times.shared)
                 for count in (loop.stats.cache_hits, loop.stats.cache_misses)), len(SOURCES))
 """
-    environment = {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)]), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    environment = {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)]), "NUMBA_CACHE_DIR": str(tmp_path / "c")}
     for factor, hits, misses in ((2, 0, 1), (2, 1, 0), (3, 0, 1), (3, 1, 0)):
         text = PART.format(factor=factor)
         if not (package / "part.py").exists() or (package / "part.py").read_text() != text:

@@ -14,6 +14,7 @@ if numba.config.DISABLE_JIT:
 from fastconv.kernels.jit import lines, plain, tile  # noqa: E402
 from fastconv.kernels.jit.lines import (  # noqa: E402
     all_finite,
+    copy,
     fill,
     load,
     multiply_added,
@@ -23,6 +24,7 @@ from fastconv.kernels.jit.lines import (  # noqa: E402
     where_positive,
     where_won,
     widened,
+    zero,
 )
 
 SPECIAL = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0, 1e-30, -1e-30, 3.0, 3.0]
@@ -50,6 +52,14 @@ def numbers(dtype, seed):
 def loaded(a, b, c, d, y):
     store(y, AT, load(a, AT))
     store(y, 61, load(a, 8))
+
+
+def moved(a, b, c, d, y):
+    copy(y, 1, a, AT, 29)
+    copy(y, 50, a, 0, 0)
+    copy(y, 60, b, 7, 1)
+    zero(y, 61, 5)
+    zero(y, 70, 0)
 
 
 def filled(a, b, c, d, y):
@@ -88,8 +98,8 @@ def finite(a, b, c, d, y):
 def pooled(a, b, c, d, y):
     winner = np.zeros(100, np.uint8)
     for i in range(5):
-        store(y, AT + 16 * i, relu_pool(load(a, 16 * i), load(b, 16 * i + 1), load(c, 16 * i), load(d, 16 * i + 5), winner,
-                                        16 * i + 1))
+        k = 16 * i
+        store(y, AT + k, relu_pool(load(a, k), load(b, k + 1), load(c, k), load(d, k + 5), winner, k + 1))
     y[100:] = winner
 
 
@@ -99,7 +109,7 @@ def won(a, b, c, d, y):
         store(y, AT + 16 * n, where_won(load(a, AT), winner, 7, n))
 
 
-EXACT = [loaded, filled, positive_parts, masked, finite, pooled, won]
+EXACT = [loaded, moved, filled, positive_parts, masked, finite, pooled, won]
 ROUNDED = [sums_and_products, added_products]  # a product and a sum may be rounded once
 
 
@@ -134,8 +144,8 @@ def test_widened(dtype):
 
 
 def test_every_function_of_lines_is_compared():
-    used = {name for function in [*EXACT, *ROUNDED, test_widened] for code in (function.__code__, *function.__code__.co_consts)
-            for name in getattr(code, "co_names", ())}
+    functions = [function.__code__ for function in [*EXACT, *ROUNDED, test_widened]]
+    used = {name for code in functions for part in (code, *code.co_consts) for name in getattr(part, "co_names", ())}
     assert set(lines.__all__) - {"plain"} <= used
 
 
@@ -164,7 +174,8 @@ def test_tile(rows, columns, runs, length, dtype, special):
     if special:
         x[5], init[4] = np.inf, np.nan
     arguments = (x, 1, 4, OFFSET, 0, runs, length, 2, w, 3, (runs * length + 1) * lanes, init, 1, 3, 2 * lanes)
-    run_both(callable_tile(tile.tile, rows, columns), plain.tile(rows, columns), arguments, y, (5, lanes * columns, lanes))
+    run_both(callable_tile(tile.tile, rows, columns), plain.tile(rows, columns), arguments, y,
+             (5, lanes * columns, lanes))
     assert_same_sums(*y, dtype, special)
     assert (y[0] == 77).sum() == 1000 - rows * columns * lanes
 
@@ -178,7 +189,8 @@ def test_listed_tile(rows, dtype, special):
     init = filters(dtype, 400)
     if special:
         x[5], init[4] = np.inf, np.nan
-    x_at, y_at = np.array([0, 1, 9, 200, 30, 2, 5, 60, 7, 8, 100]), 1 + lanes * np.array([0, 7, 3, 12, 1, 5, 9, 8, 4, 2, 6])
+    x_at = np.array([0, 1, 9, 200, 30, 2, 5, 60, 7, 8, 100])
+    y_at = 1 + lanes * np.array([0, 7, 3, 12, 1, 5, 9, 8, 4, 2, 6])
     init_at = np.array([99, 0, 30, 16, 2, 3, 4, 5, 6, 7, 100])
     run_both(callable_tile(tile.listed_tile, rows), plain.listed_tile(rows),
              (x, x_at, OFFSET, 1, 2, 5, 3, w, 3, init, init_at), y, (y_at, 1))

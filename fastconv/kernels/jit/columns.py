@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .compile import inline, inner, once
+from .compile import inline, inner
+from .lines import zero
 from .plan_state import place
 
 
@@ -17,7 +18,7 @@ def column_of(count, m, h):
     return h * m.w * m.c if count != m.c else 0
 
 
-@once
+@inner
 def sum_rows(step, tables, batch, memory, k, squares, products):
     """Add to a lane's [2][count]: a; or (a - mean)^2 (squares); or a = dout and dout * (x - mean), b being x (products)."""
     c, maps, values, sums = tables.columns[step.columns], tables.maps, memory.values, memory.column_sums
@@ -25,7 +26,7 @@ def sum_rows(step, tables, batch, memory, k, squares, products):
     a, x, mean = place(m, batch, k), place(mx, batch, k), c.values + 2 * count
     total = c.sums + k.lane * 2 * count
     if k.fresh:
-        sums[total : total + 2 * count] = 0.0
+        zero(sums, total, 2 * count)
     for n in range(k.n):
         for h in range(m.h):
             j, row, x_row = column_of(count, m, h), a + n * m.image + h * m.row, x + n * mx.image + h * mx.row
@@ -43,7 +44,7 @@ def sum_rows(step, tables, batch, memory, k, squares, products):
                     j = 0
 
 
-@once
+@inner
 def normalize(step, tables, batch, memory, k, scratch):
     """out = gamma * (a - mean) / sqrt(var + eps) + beta, or its positive part."""
     c, maps, values, given = tables.columns[step.columns], tables.maps, memory.values, memory.column_values
@@ -62,7 +63,7 @@ def normalize(step, tables, batch, memory, k, scratch):
                     j = 0
 
 
-@once
+@inner
 def normalize_gradient(step, tables, batch, memory, k, scratch):
     """out = gamma/std * (dout - (dbeta + (x - mean)/std * dgamma) / rows); a is dout, b is x."""
     c, maps, values, given = tables.columns[step.columns], tables.maps, memory.values, memory.column_values

@@ -3,13 +3,16 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FunctionType
 from typing import Any
 
 import numba
 from numba.extending import register_jitable
+
+from .apart import Apart
 
 # a * b + c may be rounded once; nothing that assumes away nan or inf, and no sum in another order
 FASTMATH = {"contract"}
@@ -43,12 +46,9 @@ class Loop:
         n_threads = min(n_threads, numba.config.NUMBA_NUM_THREADS)
         if n_threads < 2 or not threads.take():
             return self.alone(*arguments)
-        before = numba.get_num_threads()
         try:
-            numba.set_num_threads(n_threads)
-            return self.shared(*arguments)
+            return threads.share(n_threads, self.shared, arguments)
         finally:
-            numba.set_num_threads(before)
             threads.give()
 
 
@@ -58,14 +58,25 @@ class _Threads:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._used = self._lost = False
+        self._apart = Apart()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._forget)
 
     def take(self) -> bool:
-        if self._lost or numba.config.DISABLE_JIT or not self._lock.acquire(blocking=False):
-            return False
-        self._used = True
-        return True
+        return not self._lost and not numba.config.DISABLE_JIT and self._lock.acquire(blocking=False)
+
+    def share(self, n_threads: int, loop: Any, arguments: tuple[Any, ...]) -> Any:
+        """Run a loop on so many threads."""
+        if not self._used:
+            self._used = True
+            with _short_waits():
+                numba.get_num_threads()  # starts Numba's threading layer
+        before = numba.get_num_threads()
+        try:
+            numba.set_num_threads(n_threads)
+            return self._apart.run(n_threads, loop, arguments)
+        finally:
+            numba.set_num_threads(before)
 
     def give(self) -> None:
         self._lock.release()
@@ -76,6 +87,22 @@ class _Threads:
 
 
 threads = _Threads()
+
+
+@contextmanager
+def _short_waits() -> Iterator[None]:
+    """Let GNU OpenMP, which reads its settings when it is loaded, wait 10 us for the next loop before it sleeps.
+
+    It would spin for milliseconds, and where two threads get one CPU a loop takes as long. Settings of the user stay.
+    """
+    if any(name in os.environ for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")):
+        yield
+        return
+    os.environ["GOMP_SPINCOUNT"] = "3000"
+    try:
+        yield
+    finally:
+        del os.environ["GOMP_SPINCOUNT"]
 
 
 def _compiled(function: Callable[..., None], kind: str, **options: Any) -> Any:

@@ -13,10 +13,10 @@ import numpy as np
 from numba import prange
 
 from .. import settings
-from .compile import Loop
+from .compile import Loop, inner
 from .direct import PLACES, pack_bias, pack_line, sweep_band
 from .gradient import add_lanes, gradient_buffer, gradient_lane, gradient_places
-from .lines import LINE_BYTES, load, store
+from .lines import LINE_BYTES, load, store, zero
 from .memory import SERIAL_WORK, flat, none, threads_for
 from .sweep import band_size, forward_axis, phase_axis, records, split_rows, sweep
 from .tile import MR
@@ -27,6 +27,7 @@ from .winograd import (
     gradient_blocks,
     line_taps,
     no_finish,
+    tile_count,
     tiling,
     transform_line,
     usual_block,
@@ -105,41 +106,43 @@ def _sweep(job, source, weight, bias, output_step, channel_step, out, n_threads)
 def _direct_sweep(sweeps, source, images, weight, bias, group_size, output_step, channel_step, filter_w, chunk, buffer,
                   places, out):
     """Pack the weights into lines, then take the tile over every band of every image."""
-    s = sweeps[0]
-    lines, line_size = s.lines, s.depth * s.lanes
-    packed, bias_lines = np.empty(lines * line_size, out.dtype), np.empty(lines * s.lanes, out.dtype)
+    lines, lanes, depth, bands = sweeps[0].lines, sweeps[0].lanes, sweeps[0].depth, sweeps[0].bands
+    packed, bias_lines = np.empty(lines * depth * lanes, out.dtype), np.empty(lines * lanes, out.dtype)
     for line in prange(lines):
-        pack_line(s, weight, line // s.blocks * group_size, line % s.blocks, output_step, channel_step, filter_w, packed,
-                  line * line_size)
-        pack_bias(s, bias, line, bias_lines)
+        pack_weights(sweeps[0], line, weight, bias, group_size, output_step, channel_step, filter_w, packed,
+                     line * depth * lanes, bias_lines)
     chunks = -(-lines // chunk)
-    for task in prange(images * s.bands * chunks):
+    for task in prange(images * bands * chunks):
         band, first = task // chunks, task % chunks * chunk
-        sweep_band(s, source, 0, packed, 0, bias_lines, 0, band // s.bands, band % s.bands * s.rows, first,
+        sweep_band(sweeps[0], source, 0, packed, 0, bias_lines, 0, band // bands, band % bands * sweeps[0].rows, first,
                    min(lines, first + chunk), False, out, 0, np.empty(buffer, out.dtype), np.empty(places, np.int64))
+
+
+@inner
+def pack_weights(s, line, weight, bias, group_size, output_step, channel_step, filter_w, packed, packed_at, bias_lines):
+    pack_line(s, weight, line // s.blocks * group_size, line % s.blocks, output_step, channel_step, filter_w, packed, packed_at)
+    pack_bias(s, bias, line, bias_lines)
 
 
 @Loop
 def _winograd_sweep(sweeps, source, images, weight, bias, group_size, output_step, channel_step, filter_w, out):
     """Transform the weights, then take blocks of tiles; return whether all results are finite."""
-    s = sweeps[0]
-    t = tiling(s, images, usual_block(s.channels))
-    lines, line_size, u_size = s.lines, s.depth * LANES, POINTS * t.u_step
+    lines, channels, block = sweeps[0].lines, sweeps[0].channels, usual_block(sweeps[0].channels)
+    line_size, u_size, count = sweeps[0].depth * LANES, POINTS * (channels | 1) * LANES, tile_count(sweeps[0], images)
     u, bias_lines = np.empty(lines * u_size, out.dtype), np.empty(lines * LANES, out.dtype)
     for line in prange(lines):
         packed = np.empty(line_size + HALF, out.dtype)
-        pack_line(s, weight, 0, line, output_step, channel_step, filter_w, packed, 0)
-        pack_bias(s, bias, line, bias_lines)
-        transform_line(s, t, packed, 0, u, line * u_size, packed[line_size:])
-    blocks = -(-t.count // t.block)
+        pack_weights(sweeps[0], line, weight, bias, group_size, output_step, channel_step, filter_w, packed, 0, bias_lines)
+        transform_line(sweeps[0], tiling(sweeps[0], 1, block), packed, 0, u, line * u_size, packed[line_size:])
+    blocks = -(-count // block)
     chunk = min(lines, max(4, -(-lines // max(1, -(-TASKS // blocks)))))
     chunks = -(-lines // chunk)
-    finite, no_bytes, finish = np.ones(blocks * chunks, np.uint8), np.empty(1, np.uint8), no_finish()
+    finite, no_bytes = np.ones(blocks * chunks, np.uint8), np.empty(1, np.uint8)
     for task in prange(blocks * chunks):
         first = task % chunks * chunk
-        scratch = np.empty(winograd_scratch(s.channels, t.block), out.dtype)
-        finite[task] = winograd_block(s, t, source, 0, u, 0, bias_lines, 0, task // chunks * t.block, first,
-                                      min(lines, first + chunk), finish, source, no_bytes, out, 0, scratch)
+        finite[task] = winograd_block(sweeps[0], tiling(sweeps[0], images, block), source, 0, u, 0, bias_lines, 0,
+                                      task // chunks * block, first, min(lines, first + chunk), no_finish(), source, no_bytes,
+                                      out, 0, np.empty(winograd_scratch(channels, block), out.dtype))
     return finite.all()
 
 
@@ -151,43 +154,42 @@ def _direct_gradient(sweeps, x, dout, images, filter_size, dweight, dbias, lanes
 
     The number of lanes follows from the sizes, so the order of the sum does too.
     """
-    s = sweeps[0]
-    lines, units, line_size = s.lines, images * s.bands, (s.depth + 1) * s.lanes
+    lines, units, line_size = sweeps[0].lines, images * sweeps[0].bands, (sweeps[0].depth + 1) * sweeps[0].lanes
     chunks = -(-lines // chunk)
     sums = np.empty(lanes * lines * line_size, x.dtype)
     for task in prange(lanes * chunks):
         lane, first = task // chunks, task % chunks * chunk
         last, at = min(lines, first + chunk), lane * lines * line_size
-        sums[at + first * line_size : at + last * line_size] = 0
-        gradient_lane(s, x, 0, dout, 0, units * lane // lanes, units * (lane + 1) // lanes, first, last, sums, at,
+        zero(sums, at + first * line_size, (last - first) * line_size)
+        gradient_lane(sweeps[0], x, 0, dout, 0, units * lane // lanes, units * (lane + 1) // lanes, first, last, sums, at,
                       np.empty(buffer, x.dtype), np.empty(places, np.int64))
     for line in prange(lines):
-        add_lanes(s, sums, 0, lanes, lines * line_size, line, filter_size, dweight, dbias)
+        add_lanes(sweeps[0], sums, 0, lanes, lines * line_size, line, filter_size, dweight, dbias)
 
 
 @Loop
 def _winograd_gradient(sweeps, x, dout, images, filter_size, dweight, dbias, lanes, chunk, buffer):
     """Lanes of blocks of tiles; return whether all results are finite."""
-    s = sweeps[0]
-    t = tiling(s, images, usual_block(s.channels))
-    lines, units, u_size, size = s.lines, -(-t.count // t.block), POINTS * t.u_step, s.depth * LANES
+    lines, block, size = sweeps[0].lines, usual_block(sweeps[0].channels), sweeps[0].depth * LANES
+    units, u_size = -(-tile_count(sweeps[0], images) // block), POINTS * (sweeps[0].channels | 1) * LANES
     lane_size, chunks = lines * (u_size + LANES), -(-lines // chunk)
     u = np.empty(lanes * lane_size, x.dtype)
     for task in prange(lanes * chunks):
         lane, first = task // chunks, task % chunks * chunk
         at = lane * lane_size
-        gradient_blocks(s, t, x, 0, dout, 0, units * lane // lanes, units * (lane + 1) // lanes, first,
+        gradient_blocks(sweeps[0], tiling(sweeps[0], images, block), x, 0, dout, 0, units * lane // lanes, units * (lane + 1) // lanes, first,
                         min(lines, first + chunk), u, at, u, at + lines * u_size, np.empty(buffer, x.dtype))
     finite = np.ones(lines, np.uint8)
     for line in prange(lines):
         taps, half = np.empty(size + LANES, x.dtype), np.empty(2 * HALF, x.dtype)
-        finite[line] = line_taps(s, t, u, line * u_size, lanes, lane_size, taps, half, half[HALF:])
+        finite[line] = line_taps(sweeps[0], tiling(sweeps[0], 1, block), u, line * u_size, lanes, lane_size, taps, half,
+                                 half[HALF:])
         at = lines * u_size + line * LANES
         total = load(u, at)
         for lane in range(1, lanes):
             total = total + load(u, lane * lane_size + at)
         store(taps, size, total)
-        add_lanes(s, taps, -line * (size + LANES), 1, 0, line, filter_size, dweight, dbias)
+        add_lanes(sweeps[0], taps, -line * (size + LANES), 1, 0, line, filter_size, dweight, dbias)
     return finite.all()
 
 

@@ -50,18 +50,12 @@ def sweep_band(s, source, source_at, packed, packed_at, bias_lines, bias_at, ima
     """
     rows = min(s.rows, s.h.grid - row)
     target = out_at + image * s.out_image + (s.h.first + row * s.h.stride) * s.out_row + s.w.first * s.outputs
+    x, top = source, source_at
     if s.padded:
         fill_band(s, source, source_at, image, row, rows, buffer)
-        sweep_lines(s, buffer, 0, rows, packed, packed_at, bias_lines, bias_at, first_line, last_line, relu, out, target,
-                    buffer, places)
+        x, top = buffer, 0
     else:
-        sweep_lines(s, source, source_at + image_at(s, image, row), rows, packed, packed_at, bias_lines, bias_at, first_line,
-                    last_line, relu, out, target, buffer, places)
-
-
-@inner
-def sweep_lines(s, x, top, rows, packed, packed_at, bias_lines, bias_at, first_line, last_line, relu, out, target, buffer,
-                places):
+        top += image_at(s, image, row)
     line, line_size = first_line, s.depth * s.lanes
     if rows * s.w.grid <= FEW_PIXELS and s.groups == 1:
         run_offsets(s, 0, places)

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numba import prange
 
-from .compile import Loop, both, inline, inner, once
+from .compile import Loop, both, inline, inner
 from .direct import PLACES, pack_bias, pack_line, sweep_band
 from .gradient import add_lanes, gradient_buffer, gradient_lane, gradient_places
-from .lines import LINE_BYTES, fill, load, positive, store
+from .lines import LINE_BYTES, fill, load, positive, store, zero
 from .plan_state import number_of, place
 from .relu_pool import relu_pool_rows
 from .sweep import Map, band_size, forward_axis, phase_axis, split_rows, sweep
@@ -28,6 +28,7 @@ from .winograd import (
     gradient_line,
     line_taps,
     points_size,
+    tile_count,
     tiling,
     transform_input,
     transform_line,
@@ -189,22 +190,18 @@ def without_room(sweeps: list[dict], filters: dict[str, int], maps: np.ndarray, 
 @Loop
 def pack(table, number, sweeps, weight, bias, weights):
     """Pack the lines of one layer's filters, forward and of every phase of its data gradient."""
-    f = table[number]
-    for line in prange(f.lines):
-        if f.affine:
-            pack_columns(f, line, weight, bias, weights)
-        else:
-            pack_forward(f, sweeps[f.forward], line, weight, bias, weights)
-    for task in prange(f.phases * f.back_lines):
-        phase, line = task // f.back_lines, task % f.back_lines
-        if f.affine:
-            pack_rows(f, line, weight, weights)
-        else:
-            pack_back(f, sweeps, phase, line, weight, weights)
+    for line in prange(table[number].lines):
+        pack_forward(table[number], sweeps, line, weight, bias, weights)
+    for task in prange(table[number].phases * table[number].back_lines):
+        pack_back(table[number], sweeps, task, weight, weights)
 
 
-@once
-def pack_forward(f, s, line, weight, bias, weights):
+@inner
+def pack_forward(f, sweeps, line, weight, bias, weights):
+    if f.affine:
+        pack_columns(f, line, weight, bias, weights)
+        return
+    s = sweeps[f.forward]
     size = s.depth * s.lanes
     at = f.packed + line * size
     pack_line(s, weight, line // s.blocks * s.group_outputs * s.group_channels * f.filter_size, line % s.blocks,
@@ -215,8 +212,12 @@ def pack_forward(f, s, line, weight, bias, weights):
         transform_line(s, t, weights, at, weights, f.u + line * POINTS * t.u_step, np.empty(HALF, weights.dtype))
 
 
-@once
-def pack_back(f, sweeps, phase, line, weight, weights):
+@inner
+def pack_back(f, sweeps, task, weight, weights):
+    phase, line = task // f.back_lines, task % f.back_lines
+    if f.affine:
+        pack_rows(f, line, weight, weights)
+        return
     s, before = sweeps[f.back + phase], f.packed_back
     for other in range(phase):
         before += sweeps[f.back + other].lines * sweeps[f.back + other].depth * s.lanes
@@ -235,7 +236,7 @@ def affine_row(f, value):
     return value % channels * f.plane + value // channels
 
 
-@once
+@inner
 def pack_columns(f, line, weight, bias, weights):
     """packed [value][lane] = W (D,M), a line of its columns."""
     used, at = min(f.lanes, f.outputs - line * f.lanes), f.packed + line * f.inputs * f.lanes
@@ -250,11 +251,11 @@ def pack_columns(f, line, weight, bias, weights):
         weights[f.bias_lines + line * f.lanes + j] = bias[line * f.lanes + j] if bias.size > 0 and j < used else 0
 
 
-@once
+@inner
 def pack_rows(f, line, weight, weights):
     """packed [output][lane] = W (D,M) transposed, a line of its rows."""
     used, at = min(f.lanes, f.inputs - line * f.lanes), f.packed_back + line * f.outputs * f.lanes
-    weights[at : at + f.outputs * f.lanes] = 0
+    zero(weights, at, f.outputs * f.lanes)
     for j in range(used):
         row = affine_row(f, line * f.lanes + j) * f.outputs
         for m in range(f.outputs):
@@ -263,7 +264,7 @@ def pack_rows(f, line, weight, weights):
 
 # ---- a few images
 
-@once
+@inner
 def filter_forward(step, tables, batch, memory, k, scratch, places):
     f, maps = tables.filters[step.filters], tables.maps
     x, out, values, weights = maps[step.a], maps[step.out], memory.values, memory.weights
@@ -311,7 +312,7 @@ def sweep_images(s, images, x, x_at, weights, packed, bias, relu, out, out_at, s
                        scratch, places)
 
 
-@once
+@inner
 def pooled_images(s, images, x, x_at, weights, packed, bias, finish, octets, out, out_at, scratch, places):
     """Sweep one image at a time into scratch memory, and pool it."""
     rest = scratch[-(-s.h.size * s.out_row // s.lanes) * s.lanes :]
@@ -349,7 +350,7 @@ def affine_images(x, x_at, x_step, images, depth, weights, packed, lines, output
                         out[to + j] = scratch[i * lanes + j]
 
 
-@once
+@inner
 def filter_data_gradient(step, tables, batch, memory, k, scratch, places):
     """Write dx; where the mask, if there is one, is <= 0, it is 0."""
     f, maps, values, weights = tables.filters[step.filters], tables.maps, memory.values, memory.weights
@@ -377,7 +378,7 @@ def filter_data_gradient(step, tables, batch, memory, k, scratch, places):
                     values[to + i] = 0 if values[mask + i] <= 0 else values[to + i]
 
 
-@once
+@inner
 def filter_weight_gradient(step, tables, batch, memory, k, scratch, places):
     """Add the gradient of a few images to the lane's, [line][depth + 1][lane outputs]."""
     f, maps, values, sums = tables.filters[step.filters], tables.maps, memory.values, memory.sums
@@ -391,17 +392,17 @@ def filter_weight_gradient(step, tables, batch, memory, k, scratch, places):
         winograd_gradient_images(s, k.n, values, x_at, dout_at, sums, at, k.fresh, scratch, places)
         return
     if k.fresh:
-        sums[at : at + s.lines * (s.depth + 1) * s.lanes] = 0
+        zero(sums, at, s.lines * (s.depth + 1) * s.lanes)
     gradient_lane(s, values, x_at, values, dout_at, 0, k.n * s.bands, 0, s.lines, sums, at, scratch, places)
 
 
-@once
+@inner
 def affine_gradient(f, values, x_at, x_step, dout_at, dout_step, images, sums, sums_at, fresh, scratch):
     """sums [line][value] += sum over the images of x times a line of dout; behind the last value, of dout."""
     lanes, whole = f.lanes, f.inputs // MR * MR
     size = (f.inputs + 1) * lanes
     if fresh:
-        sums[sums_at : sums_at + f.lines * size] = 0
+        zero(sums, sums_at, f.lines * size)
     for line in range(f.lines):
         used, at, total = min(lanes, f.outputs - line * lanes), sums_at + line * size, fill(sums, 0)
         for n in range(images):
@@ -424,9 +425,9 @@ def gradient_block(count, channels):
     return -(-count // 8) * 8 if count > usual and POINTS * count * channels * 4 <= ALL_TILES else usual
 
 
-@once
+@inner
 def winograd_gradient_images(s, images, values, x_at, dout_at, sums, sums_at, fresh, scratch, places):
-    t = tiling(s, images, gradient_block(images * -(-s.h.grid // 4) * -(-s.w.grid // 4), s.channels))
+    t = tiling(s, images, gradient_block(tile_count(s, images), s.channels))
     lines, u_size, size = s.lines, POINTS * t.u_step, s.depth * LANES
     total = lines * u_size                        # where the bias's sums stand in scratch, behind the points u
     taps = scratch[total + lines * LANES :]
@@ -460,7 +461,7 @@ def add_taps(s, t, images, values, x_at, dout_at, u, u_at, total_at, line, taps,
     to = sums_at + line * (size + LANES)
     finite = line_taps(s, t, u, u_at, 1, 0, taps, own[:HALF], own[HALF:])
     if fresh:
-        sums[to : to + size + LANES] = 0
+        zero(sums, to, size + LANES)
     if not finite:
         gradient_lane(s, values, x_at, values, dout_at, 0, images * s.bands, line, line + 1, sums, sums_at, spare, places)
         return
@@ -474,16 +475,15 @@ def add_taps(s, t, images, values, x_at, dout_at, u, u_at, total_at, line, taps,
 @Loop
 def reduce(table, number, sweeps, sums, lanes, lane_size, dweight, dbias):
     """Add the lanes' gradients of one layer, in order, into dweight and dbias."""
-    f = table[number]
-    for line in prange(f.lines):
-        if f.affine:
-            reduce_columns(f, line, sums, lanes, lane_size, dweight, dbias)
-        else:
-            add_lanes(sweeps[f.gradient], sums, f.sums, lanes, lane_size, line, f.filter_size, dweight, dbias)
+    for line in prange(table[number].lines):
+        reduce_line(table[number], sweeps, line, sums, lanes, lane_size, dweight, dbias)
 
 
-@once
-def reduce_columns(f, line, sums, lanes, lane_size, dweight, dbias):
+@inner
+def reduce_line(f, sweeps, line, sums, lanes, lane_size, dweight, dbias):
+    if not f.affine:
+        add_lanes(sweeps[f.gradient], sums, f.sums, lanes, lane_size, line, f.filter_size, dweight, dbias)
+        return
     used = min(f.lanes, f.outputs - line * f.lanes)
     for d in range(f.inputs + 1):
         at = f.sums + (line * (f.inputs + 1) + d) * f.lanes

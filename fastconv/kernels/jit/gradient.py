@@ -40,8 +40,12 @@ def gradient_lane(s, x, x_from, dout, dout_at, first, last, first_line, last_lin
     for unit in range(first, last):
         image, row = unit // s.bands, unit % s.bands * s.rows
         rows = min(s.rows, s.h.grid - row)
+        band, top = x, x_from
         if s.padded:
             fill_band(s, x, x_from, image, row, rows, padding)
+            band, top = padding, 0
+        else:
+            top += image_at(s, image, row)
         for line in range(first_line, last_line):
             total = sums_at + line * (depth + 1) * lanes
             entries(s, line // s.blocks, entry)
@@ -49,11 +53,7 @@ def gradient_lane(s, x, x_from, dout, dout_at, first, last, first_line, last_lin
                         total + depth * lanes)
             for start in range(0, rows, strip_rows):
                 count, at = min(strip_rows, rows - start), start * grid * lanes
-                if s.padded:
-                    gradient_strip(s, padding, start * x_row, pixels, at, count, entry, strip, sums, total, spare, lists)
-                else:
-                    gradient_strip(s, x, x_from + image_at(s, image, row) + start * x_row, pixels, at, count, entry, strip,
-                                   sums, total, spare, lists)
+                gradient_strip(s, band, top + start * x_row, pixels, at, count, entry, strip, sums, total, spare, lists)
 
 
 @inner

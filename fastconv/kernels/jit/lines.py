@@ -11,6 +11,7 @@ import operator
 import numba
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.core.typing.templates import Signature
 from numba.extending import intrinsic, models, overload, register_model
 from numba.np.arrayobj import make_array
@@ -100,6 +101,28 @@ def fill(typingctx, array, value):
         return splat(builder, args[1], vector(array.dtype))
 
     return LineType(array.dtype)(array, array.dtype), codegen
+
+
+@intrinsic
+def zero(typingctx, array, index, count):
+    """Write so many zeros to array[index:]."""
+    def codegen(context, builder, signature, args):
+        size = builder.mul(args[2], ir.Constant(ir.IntType(64), array.dtype.bitwidth // 8))
+        cgutils.memset(builder, pointer(context, builder, array, *args[:2]), size, 0)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.intp), codegen
+
+
+@intrinsic
+def copy(typingctx, array, index, source, source_index, count):
+    """Copy so many elements of source[source_index:] to array[index:], elsewhere in memory."""
+    def codegen(context, builder, signature, args):
+        cgutils.raw_memcpy(builder, pointer(context, builder, array, *args[:2]), pointer(context, builder, source, *args[2:4]),
+                           args[4], array.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, source, types.intp, types.intp), codegen
 
 
 # ---- arithmetic
@@ -241,6 +264,7 @@ def _numbers(kind: ir.VectorType, n: int) -> ir.Constant:
 if numba.config.DISABLE_JIT:
     from .plain import (  # noqa: F811
         all_finite,
+        copy,
         fill,
         load,
         multiply_added,
@@ -250,7 +274,8 @@ if numba.config.DISABLE_JIT:
         where_positive,
         where_won,
         widened,
+        zero,
     )
 
-__all__ = ["all_finite", "fill", "load", "multiply_added", "plain", "positive", "relu_pool", "store", "where_positive",
-           "where_won", "widened"]
+__all__ = ["all_finite", "copy", "fill", "load", "multiply_added", "plain", "positive", "relu_pool", "store", "where_positive",
+           "where_won", "widened", "zero"]

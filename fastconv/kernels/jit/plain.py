@@ -25,6 +25,14 @@ def fill(array, value):
     return np.full(_lanes(array), value, array.dtype)
 
 
+def zero(array, index, count):
+    array[index : index + count] = 0
+
+
+def copy(array, index, source, source_index, count):
+    array[index : index + count] = source[source_index : source_index + count]
+
+
 def multiply_added(a, x, b):
     return a + x * b
 

@@ -6,6 +6,7 @@ from .compile import inner, once
 from .dropout import dropout_range
 from .exponential import exponential
 from .filters import filter_data_gradient, filter_forward, filter_weight_gradient
+from .lines import copy, zero
 from .loss import cross_entropy, softmax_row
 from .plan_state import KINDS, float32_at, float64_at, place, uint8_at
 from .relu_pool import relu_unpool_rows
@@ -57,23 +58,23 @@ def run_step(step, tables, batch, memory, k, scratch, places):
         clear_surroundings(maps[step.out], batch, memory.values, k)
 
 
-@once
+@inner
 def clear_surroundings(m, batch, values, k):
     """Write the zeros around each image of a map."""
     for n in range(k.n):
         image, c = place(m, batch, k) + n * m.image, m.c
         top, bottom = image - m.before * (m.row + c), image + m.h * m.row - m.before * c
-        values[top : top + m.before * m.row] = 0
+        zero(values, top, m.before * m.row)
         for h in range(m.h):
             row = image + h * m.row
-            values[row - m.before * c : row] = 0
-            values[row + m.w * c : row + (m.w + m.after) * c] = 0
-        values[bottom : bottom + m.after * m.row] = 0
+            zero(values, row - m.before * c, m.before * c)
+            zero(values, row + m.w * c, m.after * c)
+        zero(values, bottom, m.after * m.row)
 
 
 # ---- the caller's arrays
 
-@once
+@inner
 def take_images(m, batch, values, k):
     """Copy the chunk's images into the plan's layout; bytes 0..255 become 0..1."""
     at, kind, step = place(m, batch, k), batch.x_kind, batch.x_column
@@ -92,20 +93,18 @@ def take_images(m, batch, values, k):
                         values[to + w * m.c] = values.dtype.type(uint8_at(source + w * step)) / values.dtype.type(255)
 
 
-@once
+@inner
 def give_rows(m, batch, values, k):
     """Copy the last map to the caller's array, channels-last and dense."""
     at, width = place(m, batch, k), m.w * m.c
     for n in range(k.n):
         for h in range(m.h):
-            to, source = ((k.first + n) * m.h + h) * width, at + n * m.image + h * m.row
-            for i in range(width):
-                batch.y[to + i] = values[source + i]
+            copy(batch.y, ((k.first + n) * m.h + h) * width, values, at + n * m.image + h * m.row, width)
 
 
 # ---- element by element, row by row of each image
 
-@once
+@inner
 def by_rule(step, maps, batch, values, k):
     """out = rule(a, b), or rule(a) where b is -1."""
     ma, mb, mo, kind = maps[step.a], maps[step.b if step.b >= 0 else step.a], maps[step.out], step.kind
@@ -140,7 +139,7 @@ def rule_row(kind, values, a_at, b_at, width, out_at):
             out[i] = a[i]
 
 
-@once
+@inner
 def slice_channels(step, maps, batch, values, k):
     """Copy `channels` channels of a, from `first` on, to those of out from `other` on."""
     ma, mo = maps[step.a], maps[step.out]
@@ -148,12 +147,11 @@ def slice_channels(step, maps, batch, values, k):
     for n in range(k.n):
         for h in range(mo.h):
             for w in range(mo.w):
-                source, to = a + n * ma.image + h * ma.row + w * ma.c, out + n * mo.image + h * mo.row + w * mo.c
-                for c in range(step.channels):
-                    values[to + c] = values[source + c]
+                copy(values, out + n * mo.image + h * mo.row + w * mo.c, values, a + n * ma.image + h * ma.row + w * ma.c,
+                     step.channels)
 
 
-@once
+@inner
 def scale_rows(step, maps, batch, values, k):
     """out = a * ratio: Dropout in a prediction."""
     ma, mo, ratio = maps[step.a], maps[step.out], values.dtype.type(step.ratio)
@@ -167,7 +165,7 @@ def scale_rows(step, maps, batch, values, k):
 
 # ---- pooling
 
-@once
+@inner
 def pool_rows(step, maps, batch, values, k):
     m, mo, p = maps[step.a], maps[step.out], step.pool
     x, out = place(m, batch, k), place(mo, batch, k)
@@ -179,7 +177,7 @@ def pool_rows(step, maps, batch, values, k):
                 average_row(p, values, x + n * m.image, h, values, out + n * mo.image + h * mo.row)
 
 
-@once
+@inner
 def pool_back(step, maps, batch, values, k):
     """a is dout, b and c are x and out of the forward pass, which the average does not need."""
     largest, p = step.kind == MAX_POOLING_GRADIENT, step.pool
@@ -194,7 +192,7 @@ def pool_back(step, maps, batch, values, k):
             average_gradient(p, values, dout + n * md.image, values, dx + n * m.image)
 
 
-@once
+@inner
 def unpool_rows(step, maps, batch, memory, k):
     """Bring a, the gradient of relu and 2x2 pooling, back to out; c says where the pooled values came from."""
     md, mw, m, values = maps[step.a], maps[step.c], maps[step.out], memory.values
@@ -205,16 +203,16 @@ def unpool_rows(step, maps, batch, memory, k):
             top = dx + n * m.image + 2 * h * m.row
             relu_unpool_rows(values, dout + n * md.image + h * md.row, memory.octets, winner + n * mw.image + h * mw.row,
                              m.w // 2, m.c, values, top, top + m.row)
-            values[top + even : top + width] = 0
-            values[top + m.row + even : top + m.row + width] = 0
+            zero(values, top + even, width - even)
+            zero(values, top + m.row + even, width - even)
         if m.h % 2:
             last = dx + n * m.image + (m.h - 1) * m.row
-            values[last : last + width] = 0
+            zero(values, last, width)
 
 
 # ---- dropout and loss
 
-@once
+@inner
 def dropout_rows(step, maps, batch, memory, k):
     """out = a * mask; c is the mask, kept for the way back."""
     m, mm, mo = maps[step.a], maps[step.c], maps[step.out]
@@ -226,7 +224,7 @@ def dropout_rows(step, maps, batch, memory, k):
                           memory.values, out + n * mo.image + h * mo.row)
 
 
-@once
+@inner
 def masked_rows(step, maps, batch, memory, k):
     m, mm, mo, values = maps[step.a], maps[step.c], maps[step.out], memory.values
     dout, mask, dx = place(m, batch, k), place(mm, batch, k), place(mo, batch, k)
@@ -237,7 +235,7 @@ def masked_rows(step, maps, batch, memory, k):
                 values[to + i] = values[source + i] * memory.octets[kept + i]
 
 
-@once
+@inner
 def loss_rows(step, maps, batch, values, k):
     """a are the scores, out their gradient (y - t)/N, if it is wanted."""
     m, y = maps[step.a], batch.y

@@ -16,7 +16,8 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from .compile import inner, inline
+from .compile import inline, inner
+from .lines import copy, zero
 
 AXIS = np.dtype([(name, np.int64) for name in (
     "source",      # pixels of the source
@@ -175,10 +176,10 @@ def fill_band(s, source, source_at, n, row, rows, buffer):
     top, to = row * s.h.step + s.h.at, 0
     for i in range(top, top + rows * s.h.step + s.band_h):
         if i < 0 or i >= s.h.source:
-            buffer[to : to + s.band_w * c] = 0
+            zero(buffer, to, s.band_w * c)
         else:
             start = source_at + n * s.source_image + i * s.source_row + (left + first) * c
-            buffer[to : to + first * c] = 0
-            buffer[to + first * c : to + last * c] = source[start : start + (last - first) * c]
-            buffer[to + last * c : to + s.band_w * c] = 0
+            zero(buffer, to, first * c)
+            copy(buffer, to + first * c, source, start, (last - first) * c)
+            zero(buffer, to + last * c, (s.band_w - last) * c)
         to += s.band_w * c

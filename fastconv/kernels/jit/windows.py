@@ -7,7 +7,7 @@ import numba
 import numpy as np
 
 from .compile import inline, inner
-from .lines import LINE_BYTES, fill, load, store
+from .lines import LINE_BYTES, fill, load, store, zero
 from .max_line import divided, larger, take
 
 POOL = np.dtype([(name, np.int64) for name in (
@@ -99,12 +99,12 @@ def clear(p, dx, dx_at, channels=-1):
     """Write zeros to dx; here and below, to so many channels of each pixel only, if given."""
     if channels < 0 or channels == p.c:
         for h in range(p.h):
-            dx[dx_at + h * p.dx_row : dx_at + h * p.dx_row + p.w * p.c] = 0
+            zero(dx, dx_at + h * p.dx_row, p.w * p.c)
         return
     for h in range(p.h):
         for w in range(p.w):
             at = dx_at + h * p.dx_row + w * p.c
-            dx[at : at + channels] = 0
+            zero(dx, at, channels)
 
 
 @inner

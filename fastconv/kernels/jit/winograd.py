@@ -29,7 +29,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .compile import both, inline, inner
-from .lines import all_finite, fill, load, positive, relu_pool, store, where_positive
+from .lines import all_finite, copy, fill, load, positive, relu_pool, store, where_positive, zero
 from .tile import MR, tile
 
 POINTS = 36
@@ -80,9 +80,13 @@ def usual_block(channels: int) -> int:
 
 
 @inline
+def tile_count(s, images):
+    return images * -(-s.h.grid // 4) * -(-s.w.grid // 4)
+
+
+@inline
 def tiling(s, images, block):
-    h, w = -(-s.h.grid // 4), -(-s.w.grid // 4)
-    return Tiling(h, w, images * h * w, block, (block * s.channels // LANES | 1) * LANES, (block | 1) * LANES,
+    return Tiling(-(-s.h.grid // 4), -(-s.w.grid // 4), tile_count(s, images), block, (block * s.channels // LANES | 1) * LANES, (block | 1) * LANES,
                   (s.channels | 1) * LANES)
 
 
@@ -315,9 +319,9 @@ def winograd_block(s, t, source, source_at, u, u_at, bias, bias_at, first, first
     m, rest = scratch[HALF + POINTS * t.v_step :], HALF + POINTS * (t.v_step + t.m_step)
     corner = scratch[rest:]
     transform_input(s, t, source, source_at, first, tiles, v, half, corner)
-    finite, zero = True, HALF - LANES
+    finite, nought = True, HALF - LANES
     for line in range(first_line, last_line):
-        multiply_points(t, v, tiles, s.channels, u, u_at + line * POINTS * t.u_step, m, half, zero)
+        multiply_points(t, v, tiles, s.channels, u, u_at + line * POINTS * t.u_step, m, half, nought)
         for i in range(tiles):
             finite &= write_tile(s, t, m, i * LANES, bias, bias_at + line * LANES, first + i, line * LANES, finish, memory,
                                  winner, out, out_at, half, corner)
@@ -347,20 +351,20 @@ def copy_patch(s, source, image, h, w, corner):
     c = s.channels
     left = min(max(-w, 0), 6)
     right = max(min(s.w.source - w, 6), left)
-    corner[: POINTS * c] = 0
+    zero(corner, 0, POINTS * c)
     for i in range(max(-h, 0), min(s.h.source - h, 6)):
         start = image + (h + i) * s.source_row + (w + left) * c
-        corner[(i * 6 + left) * c : (i * 6 + right) * c] = source[start : start + (right - left) * c]
+        copy(corner, (i * 6 + left) * c, source, start, (right - left) * c)
 
 
 @inner
-def multiply_points(t, v, tiles, channels, u, u_at, m, half, zero):
+def multiply_points(t, v, tiles, channels, u, u_at, m, half, nought):
     """m[p] = v[p] times u[p] for the 36 points; rows behind the last tile hold old data and are not used."""
-    store(half, zero, fill(half, 0))
+    store(half, nought, fill(half, 0))
     for p in range(POINTS):
         for row in range(0, tiles, MR):
             tile_rows(v, p * t.v_step + row * channels, channels, NOTHING, 0, 1, channels, 1, u, u_at + p * t.u_step, 0,
-                      half, zero, 0, 0, m, p * t.m_step + row * LANES, LANES, 0)
+                      half, nought, 0, 0, m, p * t.m_step + row * LANES, LANES, 0)
 
 
 @inner
@@ -424,7 +428,7 @@ def read_tile(s, t, dout, dout_at, index, output, z, z_at, total, total_at, half
     if used == LANES and (s.room or (rows == 4 and columns == 4)):
         winograd_gradient(dout, origin, s.out_row, s.outputs, half, z, z_at, t.m_step, total, total_at)
         return
-    whole[: 16 * LANES] = 0
+    zero(whole, 0, 16 * LANES)
     for i in range(rows):
         for j in range(columns):
             for k in range(used):
@@ -435,14 +439,14 @@ def read_tile(s, t, dout, dout_at, index, output, z, z_at, total, total_at, half
 @inner
 def add_points(t, v, z, tiles, channels, fresh, u, u_at, half):
     """u[p] [channel][lane] (+)= v[p] [tile][channel] transposed times z[p] [tile][lane] for the 36 points."""
-    zero = HALF - LANES
-    store(half, zero, fill(half, 0))
+    nought = HALF - LANES
+    store(half, nought, fill(half, 0))
     for p in range(POINTS):
         whole, at = channels // MR * MR, u_at + p * t.u_step
         for c in range(0, whole, MR):
             to = at + c * LANES
             if fresh:
-                tile_rows(v, p * t.v_step + c, 1, NOTHING, 0, 1, tiles, channels, z, p * t.m_step, 0, half, zero, 0, 0, u, to,
+                tile_rows(v, p * t.v_step + c, 1, NOTHING, 0, 1, tiles, channels, z, p * t.m_step, 0, half, nought, 0, 0, u, to,
                           LANES, 0)
             else:
                 tile_rows(v, p * t.v_step + c, 1, NOTHING, 0, 1, tiles, channels, z, p * t.m_step, 0, u, to, LANES, 0, u, to,
