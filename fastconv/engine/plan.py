@@ -54,8 +54,8 @@ class Plan:
             return False
         if any(map(is_overridden, graph.layers)) or is_overridden(last_layer):
             return False
-        for layer, settings, values in self._settings:
-            if settings(layer) != values:
+        for layer, chosen, values in self._settings:
+            if chosen(layer) != values:
                 return False
         for layer, shapes in zip(self._layers, self._shapes, strict=True):
             W, b = layer.W, layer.b

@@ -1,4 +1,4 @@
-"""Winograd's F(4x4, 3x3) inside the compiled convolutions: where it runs, how exact it is, how it treats nan and inf."""
+"""Winograd's F(4x4, 3x3) inside compiled convolutions: where it runs, how exact it is, how it treats nan and inf."""
 
 from __future__ import annotations
 

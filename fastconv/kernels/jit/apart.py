@@ -1,7 +1,7 @@
 """Keep Numba's threads off the CPU of the thread they help, as ../native/apart.h does for the native pool.
 
-Where no CPU looks idle, as in many virtual machines, Linux wakes a sleeping thread on its waker's CPU, and both share it
-for some milliseconds.
+Where no CPU looks idle, as in many virtual machines, Linux wakes a sleeping thread on its waker's CPU, and both share
+it for some milliseconds.
 """
 from __future__ import annotations
 

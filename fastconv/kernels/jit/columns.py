@@ -1,7 +1,7 @@
 """The steps of BatchNormalization in a plan: statistics over the whole batch, then each image by itself.
 
-Columns are channels, or all values of an image (h, w, c) in the memory's order. Sums are taken in float64, lane by lane and
-over the lanes in order. A layer's values stand one after another: gamma, beta, mean, var, dgamma, dbeta.
+Columns are channels, or all values of an image (h, w, c) in the memory's order. Sums are taken in float64, lane by lane
+and over the lanes in order. A layer's values stand one after another: gamma, beta, mean, var, dgamma, dbeta.
 """
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def column_of(count, m, h):
 
 @inner
 def sum_rows(step, tables, batch, memory, k, squares, products):
-    """Add to a lane's [2][count]: a; or (a - mean)^2 (squares); or a = dout and dout * (x - mean), b being x (products)."""
+    """Add to a lane's [2][count]: a, or (a - mean)^2 (squares), or a = dout and dout * (x - mean), x = b (products)."""
     c, maps, values, sums = tables.columns[step.columns], tables.maps, memory.values, memory.column_sums
     m, mx, count = maps[step.a], maps[step.b if products else step.a], c.count
     a, x, mean = place(m, batch, k), place(mx, batch, k), c.values + 2 * count
@@ -78,8 +78,8 @@ def normalize_gradient(step, tables, batch, memory, k, scratch):
             to = dx + n * mo.image + h * mo.row
             for i in range(m.w * m.c):
                 xn = (values[x_row + i] - given[at + 2 * count + j]) * scratch[j]
-                slope = given[at + j] * scratch[j]
-                values[to + i] = slope * (values[row + i] - (given[at + 5 * count + j] + xn * given[at + 4 * count + j]) / rows)
+                mean = (given[at + 5 * count + j] + xn * given[at + 4 * count + j]) / rows
+                values[to + i] = given[at + j] * scratch[j] * (values[row + i] - mean)
                 j += 1
                 if j == count:
                     j = 0

@@ -18,8 +18,8 @@ from .apart import Apart
 FASTMATH = {"contract"}
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": FASTMATH}
 
-# the functions that loops are made of lack the code to be called from Python, which takes longer to compile than they do:
-# only compiled functions may call them
+# the functions that loops are made of lack the code to be called from Python, which takes longer to compile than they
+# do: only compiled functions may call them, a call from Python ends the process
 INNER = OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 inner = numba.njit(**INNER)
 inline = numba.njit(forceinline=True, **INNER)
@@ -111,8 +111,13 @@ def _compiled(function: Callable[..., None], kind: str, **options: Any) -> Any:
     copy = FunctionType(code, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
     copy.__qualname__ = f"{function.__qualname__}.{kind}"
     copy.__module__ = function.__module__
-    compiled = numba.njit(cache=True, **OPTIONS, **options)(copy)
-    _watch_all_sources(compiled)
+    compiled = numba.njit(**OPTIONS, **options)(copy)
+    if not numba.config.DISABLE_JIT:
+        try:
+            compiled.enable_caching()
+        except RuntimeError:  # no folder for the cache can be written to
+            return compiled
+        _watch_all_sources(compiled)
     return compiled
 
 
@@ -123,4 +128,5 @@ def _watch_all_sources(compiled: Any) -> None:
         index._source_stamp = SOURCES
 
 
-SOURCES = sorted((file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in Path(__file__).parent.glob("*.py"))
+SOURCES = sorted((file.name, file.stat().st_mtime_ns, file.stat().st_size)
+                 for file in Path(__file__).parent.glob("*.py"))

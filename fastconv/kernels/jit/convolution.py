@@ -1,8 +1,8 @@
 """Convolution as implicit im2col: the register tile reads the image where the column matrix would be.
 
 The method is that of the direct convolutions of Zhang, Franchetti, Low, "High Performance Zero-Memory Overhead Direct
-Convolutions" (ICML 2018), on channels-last memory (direct.py). 3x3 filters at stride 1 in float32 take fewer products by
-Winograd's method (winograd.py). The NumPy twin with the same names is ../reference/convolution.py.
+Convolutions" (ICML 2018), on channels-last memory (direct.py). 3x3 filters at stride 1 in float32 take fewer products
+by Winograd's method (winograd.py). The NumPy twin with the same names is ../reference/convolution.py.
 """
 from __future__ import annotations
 
@@ -61,7 +61,8 @@ def convolution_forward(x, weight, bias, stride, pad, dilation, groups, out, n_t
     (N,OH,OW,FN). Equation: out[n,i,j,f] = b[f] + sum x[n, i*s - p + kh*d, j*s - p + kw*d, c] * w[f,c,kh,kw]."""
     job = _forward_job(x.shape, weight.shape, stride, pad, dilation, groups, out.shape, x.itemsize)
     FH, FW = weight.shape[2:]
-    _sweep(job, x, weight, none(x.dtype) if bias is None else flat(bias), weight.shape[1] * FH * FW, FH * FW, out, n_threads)
+    bias = none(x.dtype) if bias is None else flat(bias)
+    _sweep(job, x, weight, bias, weight.shape[1] * FH * FW, FH * FW, out, n_threads)
 
 
 def convolution_backward_data(dout, weight, stride, pad, dilation, groups, dx, n_threads):
@@ -77,13 +78,14 @@ def convolution_backward_data(dout, weight, stride, pad, dilation, groups, dx, n
 def convolution_backward_weight(x, dout, stride, pad, dilation, groups, dweight, dbias, n_threads):
     """Write the gradients to the weights and the bias: x (N,H,W,C), dout (N,OH,OW,FN) to dweight (FN,C/groups,FH,FW)
     and dbias (FN,)."""
-    job = _gradient_job(x.shape, dweight.shape, stride, pad, dilation, groups, dout.shape, x.itemsize, settings.winograd)
+    shapes = x.shape, dweight.shape, stride, pad, dilation, groups, dout.shape, x.itemsize
+    job = _gradient_job(*shapes, settings.winograd)
     n_threads, FH, FW = threads_for(n_threads, job.work, SERIAL_WORK), *dweight.shape[2:]
     arrays = flat(x), flat(dout), len(x), FH * FW, flat(dweight), flat(dbias)
     if job.winograd:
         if _winograd_gradient(n_threads, job.sweeps, *arrays, job.lanes, job.chunk, job.buffer):
             return
-        job = _gradient_job(x.shape, dweight.shape, stride, pad, dilation, groups, dout.shape, x.itemsize, False)
+        job = _gradient_job(*shapes, False)
     _direct_gradient(n_threads, job.sweeps, *arrays, job.lanes, job.chunk, job.buffer, job.places)
 
 
@@ -95,11 +97,10 @@ def _sweep(job, source, weight, bias, output_step, channel_step, out, n_threads)
     FN, CG, FH, FW = weight.shape
     n_threads = threads_for(n_threads, job.work, SERIAL_WORK)
     group_size = FN // int(job.sweeps["groups"][0]) * CG * FH * FW
-    packing = flat(weight), bias, group_size, output_step, channel_step, FW
-    if job.winograd and settings.winograd and _winograd_sweep(n_threads, job.sweeps, flat(source), len(source), *packing,
-                                                              flat(out)):
+    arrays = flat(source), len(source), flat(weight), bias, group_size, output_step, channel_step, FW
+    if job.winograd and settings.winograd and _winograd_sweep(n_threads, job.sweeps, *arrays, flat(out)):
         return
-    _direct_sweep(n_threads, job.sweeps, flat(source), len(source), *packing, job.chunk, job.buffer, job.places, flat(out))
+    _direct_sweep(n_threads, job.sweeps, *arrays, job.chunk, job.buffer, job.places, flat(out))
 
 
 @Loop
@@ -120,7 +121,8 @@ def _direct_sweep(sweeps, source, images, weight, bias, group_size, output_step,
 
 @inner
 def pack_weights(s, line, weight, bias, group_size, output_step, channel_step, filter_w, packed, packed_at, bias_lines):
-    pack_line(s, weight, line // s.blocks * group_size, line % s.blocks, output_step, channel_step, filter_w, packed, packed_at)
+    pack_line(s, weight, line // s.blocks * group_size, line % s.blocks, output_step, channel_step, filter_w, packed,
+              packed_at)
     pack_bias(s, bias, line, bias_lines)
 
 
@@ -132,7 +134,8 @@ def _winograd_sweep(sweeps, source, images, weight, bias, group_size, output_ste
     u, bias_lines = np.empty(lines * u_size, out.dtype), np.empty(lines * LANES, out.dtype)
     for line in prange(lines):
         packed = np.empty(line_size + HALF, out.dtype)
-        pack_weights(sweeps[0], line, weight, bias, group_size, output_step, channel_step, filter_w, packed, 0, bias_lines)
+        pack_weights(sweeps[0], line, weight, bias, group_size, output_step,
+                     channel_step, filter_w, packed, 0, bias_lines)
         transform_line(sweeps[0], tiling(sweeps[0], 1, block), packed, 0, u, line * u_size, packed[line_size:])
     blocks = -(-count // block)
     chunk = min(lines, max(4, -(-lines // max(1, -(-TASKS // blocks)))))
@@ -140,9 +143,9 @@ def _winograd_sweep(sweeps, source, images, weight, bias, group_size, output_ste
     finite, no_bytes = np.ones(blocks * chunks, np.uint8), np.empty(1, np.uint8)
     for task in prange(blocks * chunks):
         first = task % chunks * chunk
-        finite[task] = winograd_block(sweeps[0], tiling(sweeps[0], images, block), source, 0, u, 0, bias_lines, 0,
-                                      task // chunks * block, first, min(lines, first + chunk), no_finish(), source, no_bytes,
-                                      out, 0, np.empty(winograd_scratch(channels, block), out.dtype))
+        t, scratch = tiling(sweeps[0], images, block), np.empty(winograd_scratch(channels, block), out.dtype)
+        finite[task] = winograd_block(sweeps[0], t, source, 0, u, 0, bias_lines, 0, task // chunks * block, first,
+                                      min(lines, first + chunk), no_finish(), source, no_bytes, out, 0, scratch)
     return finite.all()
 
 
@@ -161,8 +164,8 @@ def _direct_gradient(sweeps, x, dout, images, filter_size, dweight, dbias, lanes
         lane, first = task // chunks, task % chunks * chunk
         last, at = min(lines, first + chunk), lane * lines * line_size
         zero(sums, at + first * line_size, (last - first) * line_size)
-        gradient_lane(sweeps[0], x, 0, dout, 0, units * lane // lanes, units * (lane + 1) // lanes, first, last, sums, at,
-                      np.empty(buffer, x.dtype), np.empty(places, np.int64))
+        gradient_lane(sweeps[0], x, 0, dout, 0, units * lane // lanes, units * (lane + 1) // lanes,
+                      first, last, sums, at, np.empty(buffer, x.dtype), np.empty(places, np.int64))
     for line in prange(lines):
         add_lanes(sweeps[0], sums, 0, lanes, lines * line_size, line, filter_size, dweight, dbias)
 
@@ -177,8 +180,9 @@ def _winograd_gradient(sweeps, x, dout, images, filter_size, dweight, dbias, lan
     for task in prange(lanes * chunks):
         lane, first = task // chunks, task % chunks * chunk
         at = lane * lane_size
-        gradient_blocks(sweeps[0], tiling(sweeps[0], images, block), x, 0, dout, 0, units * lane // lanes, units * (lane + 1) // lanes, first,
-                        min(lines, first + chunk), u, at, u, at + lines * u_size, np.empty(buffer, x.dtype))
+        gradient_blocks(sweeps[0], tiling(sweeps[0], images, block), x, 0, dout, 0, units * lane // lanes,
+                        units * (lane + 1) // lanes, first, min(lines, first + chunk), u, at, u, at + lines * u_size,
+                        np.empty(buffer, x.dtype))
     finite = np.ones(lines, np.uint8)
     for line in prange(lines):
         taps, half = np.empty(size + LANES, x.dtype), np.empty(2 * HALF, x.dtype)
@@ -197,7 +201,7 @@ def _winograd_gradient(sweeps, x, dout, images, filter_size, dweight, dbias, lan
 
 @lru_cache(maxsize=512)
 def _forward_job(x_shape, w_shape, stride, pad, dilation, groups, out_shape, item):
-    h, w = (forward_axis(x_shape[1 + i], w_shape[2 + i], stride[i], pad[i], dilation[i], out_shape[1 + i]) for i in (0, 1))
+    h, w = _forward_axes(x_shape, w_shape, stride, pad, dilation, out_shape)
     return _cut(sweep(h, w, x_shape[3], out_shape[3], groups, LINE_BYTES // item), x_shape[0], item)
 
 
@@ -206,8 +210,8 @@ def _data_jobs(dout_shape, w_shape, stride, pad, dilation, groups, dx_shape, ite
     jobs = []
     for i in range(stride[0]):
         for j in range(stride[1]):
-            h, w = (phase_axis(dout_shape[1 + k], w_shape[2 + k], stride[k], pad[k], dilation[k], dx_shape[1 + k], phase)
-                    for k, phase in enumerate((i, j)))
+            h, w = (phase_axis(dout_shape[1 + k], w_shape[2 + k], stride[k], pad[k], dilation[k], dx_shape[1 + k], at)
+                    for k, at in enumerate((i, j)))
             jobs.append(_cut(sweep(h, w, dout_shape[3], dx_shape[3], groups, LINE_BYTES // item), dout_shape[0], item))
     return jobs
 
@@ -229,7 +233,7 @@ def _cut(s, images, item):
 
 @lru_cache(maxsize=512)
 def _gradient_job(x_shape, w_shape, stride, pad, dilation, groups, out_shape, item, winograd):
-    h, w = (forward_axis(x_shape[1 + i], w_shape[2 + i], stride[i], pad[i], dilation[i], out_shape[1 + i]) for i in (0, 1))
+    h, w = _forward_axes(x_shape, w_shape, stride, pad, dilation, out_shape)
     images, s = x_shape[0], sweep(h, w, x_shape[3], out_shape[3], groups, LINE_BYTES // item)
     if winograd and item == 4 and images > 0 and winograd_pays(s, images, True):
         block = usual_block(s["channels"])
@@ -243,7 +247,13 @@ def _gradient_job(x_shape, w_shape, stride, pad, dilation, groups, out_shape, it
         split_rows(s, min(s["rows"], max(4, -(-images * h.grid // SUMS))))
     lanes = max(1, min(images * s["bands"], SUMS, SUMS_BYTES // (s["lines"] * (s["depth"] + 1) * LINE_BYTES)))
     chunk = -(-s["lines"] // min(s["lines"], -(-TASKS // lanes))) if lanes < SUMS // 2 else s["lines"]
-    return Job(records([s]), False, _work(s, images), chunk, lanes, band_size(s) + gradient_buffer(s), gradient_places(s))
+    return Job(records([s]), False, _work(s, images), chunk, lanes, band_size(s) + gradient_buffer(s),
+               gradient_places(s))
+
+
+def _forward_axes(x_shape, w_shape, stride, pad, dilation, out_shape):
+    return (forward_axis(x_shape[1 + i], w_shape[2 + i], stride[i], pad[i], dilation[i], out_shape[1 + i])
+            for i in (0, 1))
 
 
 def _band_rows(s, item):

@@ -42,8 +42,8 @@ def pack_bias(s, bias, line, bias_lines):
 
 
 @inner
-def sweep_band(s, source, source_at, packed, packed_at, bias_lines, bias_at, image, row, first_line, last_line, relu, out,
-               out_at, buffer, places):
+def sweep_band(s, source, source_at, packed, packed_at, bias_lines, bias_at, image, row, first_line, last_line, relu,
+               out, out_at, buffer, places):
     """Compute one band of one image for some lines of outputs; with relu their positive part.
 
     `buffer` has room for a padded band and MR lines behind it, `places` for the runs and PLACES numbers.
@@ -60,8 +60,8 @@ def sweep_band(s, source, source_at, packed, packed_at, bias_lines, bias_at, ima
     if rows * s.w.grid <= FEW_PIXELS and s.groups == 1:
         run_offsets(s, 0, places)
         while line + SINGLE_LINES <= min(last_line, s.outputs // s.lanes):
-            few_pixels(s, x, top, rows, places, packed, packed_at + line * line_size, bias_lines, bias_at + line * s.lanes,
-                       out, target + line * s.lanes, relu)
+            few_pixels(s, x, top, rows, places, packed, packed_at + line * line_size,
+                       bias_lines, bias_at + line * s.lanes, out, target + line * s.lanes, relu)
             line += SINGLE_LINES
     while line < last_line:
         group, block = line // s.blocks, line % s.blocks
@@ -87,8 +87,8 @@ def few_pixels(s, x, top, rows, offset, weight, weight_at, bias_lines, bias_at, 
 
 @inner
 def sweep_line(s, x, top, rows, offset, weight, weight_at, bias_lines, bias_at, out, target, used, relu, buffer):
-    """Take the tile over all pixels of a band for one line of outputs: row by row where nothing much is wasted at the rows'
-    ends, or where sums are short, else over a flat list of the pixels."""
+    """Take the tile over all pixels of a band for one line of outputs: row by row where nothing much is wasted at the
+    rows' ends, or where sums are short, else over a flat list of the pixels."""
     x_row, x_step = s.h.step * s.pitch, s.w.step * s.channels
     y_row, y_step = s.h.stride * s.out_row, s.w.stride * s.outputs
     grid, runs, length, lanes = s.w.grid, s.runs, s.length, s.lanes
@@ -123,7 +123,8 @@ def sweep_line(s, x, top, rows, offset, weight, weight_at, bias_lines, bias_at, 
                 for i in range(MR):
                     store(out, y_at[i], positive(load(out, y_at[i])))
         else:
-            tile_listed(x, x_at, offset, 0, runs, length, 1, weight, weight_at, bias_lines, init_at, buffer, spare_at, 0)
+            tile_listed(x, x_at, offset, 0, runs, length, 1, weight,
+                        weight_at, bias_lines, init_at, buffer, spare_at, 0)
             for i in range(count):
                 for f in range(used):
                     value = buffer[spare + i * lanes + f]

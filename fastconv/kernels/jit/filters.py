@@ -1,7 +1,7 @@
-"""The steps of a plan that have filters: Convolution and Affine, forwards and backwards, a few images at a time on one thread.
+"""The steps of a plan that have filters: Convolution and Affine, both ways, a few images at a time on one thread.
 
-An Affine layer's samples are the rows of a matrix. They follow the memory's order (h, w, c) of the images it reads, W's rows
-the book's order (c, h, w). A line of its weights is packed as one of a 1x1 convolution.
+An Affine layer's samples are the rows of a matrix. They follow the memory's order (h, w, c) of the images it reads, W's
+rows the book's order (c, h, w). A line of its weights is packed as one of a 1x1 convolution.
 """
 from __future__ import annotations
 
@@ -91,7 +91,8 @@ class Layout:
         channels, groups, pooled = int(x["c"]), given["groups"], given["pooled"]
         steps = given["stride"], given["pad"], given["dilation"]
         sizes = int(x["h"]), int(x["w"])
-        axes = [forward_axis(sizes[i], given["shape"][2 + i], *(step[i] for step in steps), given["size"][i]) for i in (0, 1)]
+        axes = [forward_axis(sizes[i], given["shape"][2 + i], *(step[i] for step in steps), given["size"][i])
+                for i in (0, 1)]
         forward = self._sweep(axes, channels, outputs, groups, x, None if pooled else out)
         if pooled:
             forward["room"] = True
@@ -181,7 +182,9 @@ class Layout:
 def without_room(sweeps: list[dict], filters: dict[str, int], maps: np.ndarray, step: dict[str, Any]) -> None:
     """Take whole tiles away from a data gradient whose mask has no room for them."""
     mask, out = number_of(step.get("b")), number_of(step.get("out"))
-    if step["name"] == "filter_data" and mask >= 0 and not filters.get("affine") and maps[mask]["after"] < maps[out]["after"]:
+    if step["name"] != "filter_data" or mask < 0 or filters.get("affine"):
+        return
+    if maps[mask]["after"] < maps[out]["after"]:
         sweeps[filters["back"]]["room"] = False
 
 
@@ -270,16 +273,16 @@ def filter_forward(step, tables, batch, memory, k, scratch, places):
     x, out, values, weights = maps[step.a], maps[step.out], memory.values, memory.weights
     x_at, out_at = place(x, batch, k), place(out, batch, k)
     if f.affine:
-        affine_images(values, x_at, x.image, k.n, f.inputs, weights, f.packed, f.lines, f.outputs, f.lanes, f.bias_lines,
-                      step.relu, values, out_at, out.image, scratch, places)
+        affine_images(values, x_at, x.image, k.n, f.inputs, weights, f.packed, f.lines, f.outputs,
+                      f.lanes, f.bias_lines, step.relu, values, out_at, out.image, scratch, places)
         return
     s, finish = tables.sweeps[f.forward], finish_of(step, maps, batch, k)
-    if f.winograd and winograd_images(s, k.n, values, x_at, weights, f.u, f.bias_lines, finish, memory.octets, values, out_at,
-                                      scratch):
+    if f.winograd and winograd_images(s, k.n, values, x_at, weights, f.u, f.bias_lines, finish, memory.octets, values,
+                                      out_at, scratch):
         return
     if finish.winner >= 0:
-        pooled_images(s, k.n, values, x_at, weights, f.packed, f.bias_lines, finish, memory.octets, values, out_at, scratch,
-                      places)
+        pooled_images(s, k.n, values, x_at, weights, f.packed, f.bias_lines,
+                      finish, memory.octets, values, out_at, scratch, places)
     else:
         sweep_images(s, k.n, values, x_at, weights, f.packed, f.bias_lines, step.relu, values, out_at, scratch, places)
 
@@ -290,7 +293,8 @@ def finish_of(step, maps, batch, k):
     mask, winner, out = maps[max(step.b, 0)], maps[max(step.c, 0)], maps[step.out]
     mask_at = place(mask, batch, k) if step.b >= 0 else -1
     winner_at = place(winner, batch, k) if step.c >= 0 else -1
-    return Finish(step.relu != 0, mask_at, mask.row, mask.image, winner_at, winner.row, winner.image, out.row, out.image)
+    return Finish(step.relu != 0, mask_at, mask.row, mask.image, winner_at, winner.row, winner.image, out.row,
+                  out.image)
 
 
 @inner
@@ -298,8 +302,8 @@ def winograd_images(s, images, x, x_at, weights, u, bias, finish, octets, out, o
     """Return whether all results are finite."""
     t = tiling(s, images, usual_block(s.channels))
     for block in range(-(-t.count // t.block)):
-        if not winograd_block(s, t, x, x_at, weights, u, weights, bias, block * t.block, 0, s.lines, finish, x, octets, out,
-                              out_at, scratch):
+        if not winograd_block(s, t, x, x_at, weights, u, weights, bias, block * t.block, 0, s.lines, finish, x, octets,
+                              out, out_at, scratch):
             return False
     return True
 
@@ -325,8 +329,8 @@ def pooled_images(s, images, x, x_at, weights, packed, bias, finish, octets, out
 
 
 @inner
-def affine_images(x, x_at, x_step, images, depth, weights, packed, lines, outputs, lanes, bias, relu, out, out_at, out_step,
-                  scratch, places):
+def affine_images(x, x_at, x_step, images, depth, weights, packed, lines, outputs, lanes, bias, relu, out, out_at,
+                  out_step, scratch, places):
     """out (n, outputs) = x (n, depth) times packed lines, plus bias; with relu its positive part."""
     x_list, init_list, y_list = places[:MR], places[MR : 2 * MR], places[2 * MR : 3 * MR]
     for line in range(lines):
@@ -357,12 +361,12 @@ def filter_data_gradient(step, tables, batch, memory, k, scratch, places):
     dout, dx, finish = maps[step.a], maps[step.out], finish_of(step, maps, batch, k)
     dout_at, dx_at = place(dout, batch, k), place(dx, batch, k)
     if f.affine:
-        affine_images(values, dout_at, dout.image, k.n, f.outputs, weights, f.packed_back, f.back_lines, f.inputs, f.lanes,
-                      f.no_bias, False, values, dx_at, dx.image, scratch, places)
+        affine_images(values, dout_at, dout.image, k.n, f.outputs, weights, f.packed_back, f.back_lines,
+                      f.inputs, f.lanes, f.no_bias, False, values, dx_at, dx.image, scratch, places)
     else:
         s = tables.sweeps[f.back]
-        if f.winograd_back and winograd_images(s, k.n, values, dout_at, weights, f.u_back, f.no_bias, finish, memory.octets,
-                                               values, dx_at, scratch):
+        if f.winograd_back and winograd_images(s, k.n, values, dout_at, weights, f.u_back, f.no_bias, finish,
+                                               memory.octets, values, dx_at, scratch):
             return
         packed = f.packed_back
         for phase in range(f.phases):
@@ -410,11 +414,11 @@ def affine_gradient(f, values, x_at, x_step, dout_at, dout_step, images, sums, s
                 scratch[n * lanes + j] = values[dout_at + n * dout_step + line * lanes + j] if j < used else 0
             total = total + load(scratch, n * lanes)
         for d in range(0, whole, MR):
-            tile_rows(values, x_at + d, 1, NOTHING, 0, 1, images, x_step, scratch, 0, 0, sums, at + d * lanes, lanes, 0, sums,
-                      at + d * lanes, lanes, 0)
+            tile_rows(values, x_at + d, 1, NOTHING, 0, 1, images, x_step, scratch, 0,
+                      0, sums, at + d * lanes, lanes, 0, sums, at + d * lanes, lanes, 0)
         for d in range(whole, f.inputs):
-            tile_one(values, x_at + d, 0, NOTHING, 0, 1, images, x_step, scratch, 0, 0, sums, at + d * lanes, 0, 0, sums,
-                     at + d * lanes, 0, 0)
+            tile_one(values, x_at + d, 0, NOTHING, 0, 1, images, x_step, scratch,
+                     0, 0, sums, at + d * lanes, 0, 0, sums, at + d * lanes, 0, 0)
         store(sums, at + f.inputs * lanes, load(sums, at + f.inputs * lanes) + total)
 
 
@@ -435,11 +439,11 @@ def winograd_gradient_images(s, images, values, x_at, dout_at, sums, sums_at, fr
     rest = own[2 * HALF :]
     spare = rest[winograd_scratch(s.channels, t.block) :]
     if t.count > t.block:
-        gradient_blocks(s, t, values, x_at, values, dout_at, 0, -(-t.count // t.block), 0, lines, scratch, 0, scratch, total,
-                        rest)
+        gradient_blocks(s, t, values, x_at, values, dout_at, 0, -(-t.count // t.block), 0, lines, scratch, 0, scratch,
+                        total, rest)
         for line in range(lines):
-            add_taps(s, t, images, values, x_at, dout_at, scratch, line * u_size, total + line * LANES, line, taps, own, sums,
-                     sums_at, fresh, spare, places)
+            add_taps(s, t, images, values, x_at, dout_at, scratch, line * u_size,
+                     total + line * LANES, line, taps, own, sums, sums_at, fresh, spare, places)
         return
     # all tiles at once: each line's points are brought back while they are in cache
     half, v, z = rest[:HALF], rest[HALF : HALF + POINTS * t.v_step], rest[HALF + POINTS * t.v_step :]
@@ -448,11 +452,13 @@ def winograd_gradient_images(s, images, values, x_at, dout_at, sums, sums_at, fr
     for line in range(lines):
         store(scratch, total, fill(scratch, 0))
         gradient_line(s, t, values, dout_at, 0, t.count, line, v, z, True, scratch, 0, scratch, total, half, corner)
-        add_taps(s, t, images, values, x_at, dout_at, scratch, 0, total, line, taps, own, sums, sums_at, fresh, spare, places)
+        add_taps(s, t, images, values, x_at, dout_at, scratch, 0, total,
+                 line, taps, own, sums, sums_at, fresh, spare, places)
 
 
 @inner
-def add_taps(s, t, images, values, x_at, dout_at, u, u_at, total_at, line, taps, own, sums, sums_at, fresh, spare, places):
+def add_taps(s, t, images, values, x_at, dout_at, u, u_at, total_at, line, taps, own, sums, sums_at, fresh, spare,
+             places):
     """Bring the points u of one line back to taps and add them, and the bias, to the lane's gradient.
 
     Where they are not finite the line is computed as it is defined.
@@ -463,7 +469,8 @@ def add_taps(s, t, images, values, x_at, dout_at, u, u_at, total_at, line, taps,
     if fresh:
         zero(sums, to, size + LANES)
     if not finite:
-        gradient_lane(s, values, x_at, values, dout_at, 0, images * s.bands, line, line + 1, sums, sums_at, spare, places)
+        gradient_lane(s, values, x_at, values, dout_at, 0, images * s.bands,
+                      line, line + 1, sums, sums_at, spare, places)
         return
     for i in range(0, size, LANES):
         store(sums, to + i, load(sums, to + i) + load(taps, i))

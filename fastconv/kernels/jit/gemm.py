@@ -35,10 +35,11 @@ def gemm(a, b, bias, out, n_threads):
     M, K, N, lanes = *a.shape, b.shape[1], LINE_BYTES // out.itemsize
     lines, blocks = -(-N // lanes), max(1, -(-K // KC))
     panel = min(blocks, max(1, PANEL_BYTES // max(1, lines * LINE_BYTES * KC)))
-    rows = min(MC, max(MR, -(-(-(-M // ROW_PARTS)) // MR) * MR))
+    part = -(-M // ROW_PARTS)
+    rows = min(MC, max(MR, -(-part // MR) * MR))
     (a, a_row, a_column), (b, b_row, b_column) = _steps(a), _steps(b)
-    _gemm(threads_for(n_threads, M * lines * lanes * max(K, 1), SERIAL_WORK), M, N, K, a, a_row, a_column, b, b_row, b_column,
-          none(out.dtype) if bias is None else flat(bias), panel, rows, lanes, flat(out))
+    _gemm(threads_for(n_threads, M * lines * lanes * max(K, 1), SERIAL_WORK), M, N, K, a, a_row, a_column,
+          b, b_row, b_column, none(out.dtype) if bias is None else flat(bias), panel, rows, lanes, flat(out))
 
 
 def bias_backward(dout, dbias, n_threads):
@@ -70,8 +71,9 @@ def _gemm(M, N, K, a, a_row, a_column, b, b_row, b_column, bias, panel, rows, la
             row, line = task // line_tasks * rows, task % line_tasks * NC
             buffer = np.empty(rows * KC if a_column != 1 else 0, out.dtype)
             for block in range(first, last):
-                multiply_block(M, N, K, a, a_row, a_column, bias, block * KC, packed, (block - first) * lines * lanes * KC,
-                               row, min(M, row + rows), line, min(lines, line + NC), lanes, out, buffer)
+                multiply_block(M, N, K, a, a_row, a_column, bias, block * KC, packed,
+                               (block - first) * lines * lanes * KC, row, min(M, row + rows), line,
+                               min(lines, line + NC), lanes, out, buffer)
 
 
 @inner
@@ -92,8 +94,8 @@ def pack(b, b_row, b_column, N, K, first, line, lanes, packed, packed_at):
 
 
 @inner
-def multiply_block(M, N, K, a, a_row, a_column, bias, first, packed, packed_at, row, last_row, first_line, last_line, lanes,
-                   out, buffer):
+def multiply_block(M, N, K, a, a_row, a_column, bias, first, packed, packed_at, row, last_row, first_line, last_line,
+                   lanes, out, buffer):
     """Add columns [first, first + KC) of some rows of a times packed lines to out; the first block starts at bias."""
     depth, x, top, x_row = min(KC, K - first), a, row * a_row + first * a_column, a_row
     if a_column != 1:
@@ -112,10 +114,11 @@ def multiply_block(M, N, K, a, a_row, a_column, bias, first, packed, packed_at, 
         while used == lanes and r + MR <= last_row:
             to = r * N + line * lanes
             if first > 0:
-                tile_rows(x, top + (r - row) * x_row, x_row, NOTHING, 0, 1, depth, 1, packed, w, 0, out, to, N, 0, out, to, N, 0)
+                tile_rows(x, top + (r - row) * x_row, x_row, NOTHING, 0, 1,
+                          depth, 1, packed, w, 0, out, to, N, 0, out, to, N, 0)
             else:
-                tile_rows(x, top + (r - row) * x_row, x_row, NOTHING, 0, 1, depth, 1, packed, w, 0, start, 0, 0, 0, out, to, N,
-                          0)
+                tile_rows(x, top + (r - row) * x_row, x_row, NOTHING, 0, 1,
+                          depth, 1, packed, w, 0, start, 0, 0, 0, out, to, N, 0)
             r += MR
         while r < last_row:
             rows = MR if last_row - row >= MR else 1
@@ -126,10 +129,11 @@ def multiply_block(M, N, K, a, a_row, a_column, bias, first, packed, packed_at, 
                     for j in range(used):
                         part[i * lanes + j] = out[(begin + i) * N + line * lanes + j]
             if rows == MR:
-                tile_rows(x, top + (begin - row) * x_row, x_row, NOTHING, 0, 1, depth, 1, packed, w, 0, part, 0, lanes, 0,
-                          part, 0, lanes, 0)
+                tile_rows(x, top + (begin - row) * x_row, x_row, NOTHING, 0, 1, depth,
+                          1, packed, w, 0, part, 0, lanes, 0, part, 0, lanes, 0)
             else:
-                tile_one(x, top + (begin - row) * x_row, 0, NOTHING, 0, 1, depth, 1, packed, w, 0, part, 0, 0, 0, part, 0, 0, 0)
+                tile_one(x, top + (begin - row) * x_row, 0, NOTHING, 0, 1,
+                         depth, 1, packed, w, 0, part, 0, 0, 0, part, 0, 0, 0)
             for i in range(r - begin, rows):
                 for j in range(used):
                     out[(begin + i) * N + line * lanes + j] = part[i * lanes + j]

@@ -1,5 +1,5 @@
-"""The gradient to the weights as it is defined: MR products (tap, channel) times a line of outputs stay in registers while
-the sum runs over pixels."""
+"""The gradient to the weights as it is defined: MR products (tap, channel) times a line of outputs stay in registers
+while the sum runs over pixels."""
 from __future__ import annotations
 
 from .compile import inner
@@ -49,11 +49,16 @@ def gradient_lane(s, x, x_from, dout, dout_at, first, last, first_line, last_lin
         for line in range(first_line, last_line):
             total = sums_at + line * (depth + 1) * lanes
             entries(s, line // s.blocks, entry)
-            pack_pixels(s, dout, dout_at + image * s.out_image + row * s.out_row, rows, line, pixels, sums,
-                        total + depth * lanes)
+            packed, packed_at = pixels, 0
+            pixel = dout_at + image * s.out_image + row * s.out_row
+            if s.outputs == lanes and s.out_row == grid * lanes:  # dout is packed as it is
+                packed, packed_at = dout, pixel
+                add_pixels(dout, pixel, rows * grid, sums, total + depth * lanes)
+            else:
+                pack_pixels(s, dout, pixel, rows, line, pixels, sums, total + depth * lanes)
             for start in range(0, rows, strip_rows):
-                count, at = min(strip_rows, rows - start), start * grid * lanes
-                gradient_strip(s, band, top + start * x_row, pixels, at, count, entry, strip, sums, total, spare, lists)
+                count, at = min(strip_rows, rows - start), packed_at + start * grid * lanes
+                gradient_strip(s, band, top + start * x_row, packed, at, count, entry, strip, sums, total, spare, lists)
 
 
 @inner
@@ -68,8 +73,17 @@ def entries(s, group, entry):
 
 
 @inner
+def add_pixels(dout, dout_at, count, sums, bias_at):
+    """Add so many lines of dout to the sum of the bias."""
+    total, lanes = fill(sums, 0), 64 // dout.itemsize
+    for i in range(count):
+        total = total + load(dout, dout_at + i * lanes)
+    store(sums, bias_at, load(sums, bias_at) + total)
+
+
+@inner
 def pack_pixels(s, dout, dout_at, rows, line, pixels, sums, bias_at):
-    """Copy one line of each pixel of dout to [rows*grid][lane outputs], zeros behind; add their sum to that of the bias."""
+    """Copy one line of each pixel of dout to [rows*grid][lane outputs], zeros behind; add their sum to the bias's."""
     first = line % s.blocks * s.lanes
     used, to = min(s.lanes, s.group_outputs - first), 0
     at = dout_at + line // s.blocks * s.group_outputs + first
@@ -108,8 +122,8 @@ def gradient_strip(s, x, top, pixels, at, rows, entry, strip, sums, sums_at, spa
         return
     while e < depth:
         if e + MR <= depth and entry[e + MR - 1] - entry[e] == MR - 1:
-            tile_rows(x, top + entry[e], 1, strip, 0, rows, grid, step, pixels, at, 0, sums, sums_at + e * lanes, lanes, 0,
-                      sums, sums_at + e * lanes, lanes, 0)
+            tile_rows(x, top + entry[e], 1, strip, 0, rows, grid, step, pixels, at, 0, sums,
+                      sums_at + e * lanes, lanes, 0, sums, sums_at + e * lanes, lanes, 0)
         elif e + MR <= depth:
             for i in range(MR):
                 x_at[i], y_at[i] = top + entry[e + i], sums_at + (e + i) * lanes

@@ -1,8 +1,9 @@
 """Lines: 64 bytes of consecutive floats as one value, what a kernel holds in one or a few vector registers.
 
-LLVM does not find the register tiles and transforms of a convolution in scalar loops (it reaches a tenth of the speed), so
-they are written with lines: ``load``, ``store``, ``+ - *``, and a few functions that choose. LLVM fits a line to whatever
-vector registers the CPU has. Under ``NUMBA_DISABLE_JIT=1`` the twins of ``plain.py``, NumPy arrays, take their place.
+LLVM does not find the register tiles and transforms of a convolution in scalar loops (it reaches a tenth of the speed),
+so they are written with lines: ``load``, ``store``, ``+ - *``, and a few functions that choose. LLVM fits a line to
+whatever vector registers the CPU has. Under ``NUMBA_DISABLE_JIT=1`` the twins of ``plain.py``, NumPy arrays, take their
+place.
 """
 from __future__ import annotations
 
@@ -118,8 +119,8 @@ def zero(typingctx, array, index, count):
 def copy(typingctx, array, index, source, source_index, count):
     """Copy so many elements of source[source_index:] to array[index:], elsewhere in memory."""
     def codegen(context, builder, signature, args):
-        cgutils.raw_memcpy(builder, pointer(context, builder, array, *args[:2]), pointer(context, builder, source, *args[2:4]),
-                           args[4], array.dtype.bitwidth // 8)
+        to, start = pointer(context, builder, array, *args[:2]), pointer(context, builder, source, *args[2:4])
+        cgutils.raw_memcpy(builder, to, start, args[4], array.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, source, types.intp, types.intp), codegen
@@ -178,8 +179,8 @@ def widened(typingctx, a, half):
             return args[0]
         kind, index = vector(types.float64), ir.VectorType(ir.IntType(32), 8)
         nothing = ir.Constant(args[0].type, ir.Undefined)
-        halves = [builder.fpext(builder.shuffle_vector(args[0], nothing, ir.Constant(index, list(range(n, n + 8)))), kind)
-                  for n in (0, 8)]
+        lanes = [ir.Constant(index, list(range(n, n + 8))) for n in (0, 8)]
+        halves = [builder.fpext(builder.shuffle_vector(args[0], nothing, half), kind) for half in lanes]
         return builder.select(builder.icmp_signed("==", args[1], ir.Constant(args[1].type, 0)), *halves)
 
     return LineType(types.float64)(a, types.intp), codegen
@@ -277,5 +278,5 @@ if numba.config.DISABLE_JIT:
         zero,
     )
 
-__all__ = ["all_finite", "copy", "fill", "load", "multiply_added", "plain", "positive", "relu_pool", "store", "where_positive",
-           "where_won", "widened", "zero"]
+__all__ = ["all_finite", "copy", "fill", "load", "multiply_added", "plain", "positive", "relu_pool", "store",
+           "where_positive", "where_won", "widened", "zero"]

@@ -92,7 +92,8 @@ def listed_tile(rows):
     def run(x, x_at, offset, offset_at, runs, length, step, w, w_at, init, init_at, y, y_at, list_at):
         one = tile(1, 1)
         for i in range(list_at, list_at + rows):
-            one(x, x_at[i], 0, offset, offset_at, runs, length, step, w, w_at, 0, init, init_at[i], 0, 0, y, y_at[i], 0, 0)
+            one(x, x_at[i], 0, offset, offset_at, runs, length, step, w, w_at, 0, init, init_at[i], 0, 0, y, y_at[i],
+                0, 0)
 
     return run
 

@@ -1,4 +1,4 @@
-"""Runs a plan: a flat list of steps over planned memory, compiled as one function (the native twin is ../native/plan.pyx).
+"""Runs a plan: a flat list of steps over planned memory, compiled as one function; the twin of ../native/plan.pyx.
 
     weights       packed, and brought to Winograd's points                       one task per line of filters
     segments      lanes: the batch in equal parts, each taken chunk by chunk     workers take one lane after another
@@ -17,7 +17,7 @@ import numpy as np
 from numba import prange
 
 from .columns import finish
-from .compile import Loop, inner, once
+from .compile import Loop, once
 from .dropout import dropout_threshold
 from .filters import FILTERS, Layout, pack, reduce, without_room
 from .memory import flat, none
@@ -38,7 +38,8 @@ X_KINDS = "fdB"
 class Plan:
     """A compiled schedule; the parameters are those of the native plan."""
 
-    def __init__(self, single, maps, filters, columns, steps, local_bytes, batch_bytes, most, training, winograd) -> None:
+    def __init__(self, single, maps, filters, columns, steps, local_bytes, batch_bytes, most, training,
+                 winograd) -> None:
         self._real = np.dtype(np.float32 if single else np.float64)
         self._most, self._training = most, training
         self._local_bytes, self._batch_bytes = -(-local_bytes // 64) * 64, batch_bytes
@@ -54,9 +55,9 @@ class Plan:
         self._counts = [count for count, _ in columns]
         starts = np.cumsum([0, *self._counts]).tolist()
         self._tables = Tables(places, table(STEP, [_step(step, places) for step in steps]), table(FILTERS, laid),
-                              records(layout.sweeps),
-                              table(COLUMNS, [{"count": count, "eps": eps, "values": 6 * at, "sums": 2 * MANY_LANES * at}
-                                              for (count, eps), at in zip(columns, starts, strict=False)]))
+                              records(layout.sweeps), table(COLUMNS, [
+                                  {"count": count, "eps": eps, "values": 6 * at, "sums": 2 * MANY_LANES * at}
+                                  for (count, eps), at in zip(columns, starts, strict=False)]))
         self._column_values = np.zeros(6 * starts[-1], self._real)
         self._column_sums = np.zeros(2 * MANY_LANES * starts[-1])
         self._scratch_size = -(-max(layout.scratch, *self._counts, 1) // 64) * 64
@@ -92,13 +93,14 @@ class Plan:
                    flat(dweight), flat(dbias))
 
     def _run(self, batch: Batch, workers: int, n_threads: int) -> None:
-        memory = Memory(self._values, self._values.view(np.uint8), self._scratch, self._places, self._weights, self._sums,
-                        self._column_values, self._column_sums)
+        memory = Memory(self._values, self._values.view(np.uint8), self._scratch, self._places,
+                        self._weights, self._sums, self._column_values, self._column_sums)
         counter = np.zeros(1, np.int64)
         first = 0
         while first < len(self._steps):
             last = next((i + 1 for i in range(first, len(self._steps)) if self._steps[i][0] in ENDS), len(self._steps))
-            chunks = -(-(-(-batch.images // max(batch.lanes, 1))) // batch.most)
+            most = -(-batch.images // max(batch.lanes, 1))  # images of a lane
+            chunks = -(-most // batch.most)
             for lane in range(0, batch.lanes, ROUND_LANES):
                 for chunk in range(0, chunks, ROUND_CHUNKS):
                     counter[0] = lane
@@ -135,7 +137,7 @@ class Plan:
             self._sums = np.empty(cut * self._sums_size, self._real)
 
     def _is_stale(self, parameters) -> bool:
-        """Say whether the weights have to be packed: always, but in a prediction with the same values as the last one."""
+        """Say whether the weights have to be packed: always, but in a prediction with the same values as the last."""
         if self._training:
             return True
         now = [array.reshape(-1).view(np.uint8) for pair in parameters for array in pair if array is not None]
@@ -190,8 +192,8 @@ def _step(given: dict[str, Any], maps: np.ndarray) -> dict[str, Any]:
     made["kind"] = KINDS[given["name"]]
     out = maps[made["out"]]
     made["clear"] = made["out"] >= 0 and (out["before"] > 0 or out["after"] > 0)
-    made |= {name: given[name] for name in ("relu", "filters", "columns", "number", "first", "other", "channels", "ratio")
-             if name in given}
+    names = "relu", "filters", "columns", "number", "first", "other", "channels", "ratio"
+    made |= {name: given[name] for name in names if name in given}
     if given["name"] == "dropout":
         made["threshold"] = dropout_threshold(given["ratio"])
     made["pool"] = _pool(given, made, maps) if "pool" in given else np.zeros((), POOL)

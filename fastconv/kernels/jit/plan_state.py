@@ -1,8 +1,8 @@
 """What a plan is made of (plan.py): maps, the steps that go from map to map, and the part of a batch they work on.
 
 A map is one tensor, for a few images at a time: (n, h, w, c), channels-last, with zeros around each image where a
-convolution will look for padding; ../native/plan_state.pxd has a drawing. All maps lie in one array of floats, so a place
-is one number; that of a map of bytes counts bytes.
+convolution will look for padding; ../native/plan_state.pxd has a drawing. All maps lie in one array of floats, so a
+place is one number; that of a map of bytes counts bytes.
 """
 from __future__ import annotations
 
@@ -32,9 +32,10 @@ MAP = np.dtype([(name, np.int64) for name in (
 
 # what a step runs
 KINDS = {name: number for number, name in enumerate((
-    "input", "output", "filter", "filter_data", "filter_weight", "relu", "relu_gradient", "sigmoid", "sigmoid_gradient", "sum",
-    "copy", "slice", "scale", "max_pooling", "average_pooling", "max_pooling_gradient", "average_pooling_gradient", "unpool",
-    "dropout", "dropout_gradient", "loss", "mean", "variance", "normalize", "normalize_sums", "normalize_gradient"))}
+    "input", "output", "filter", "filter_data", "filter_weight", "relu", "relu_gradient", "sigmoid",
+    "sigmoid_gradient", "sum", "copy", "slice", "scale", "max_pooling", "average_pooling", "max_pooling_gradient",
+    "average_pooling_gradient", "unpool", "dropout", "dropout_gradient", "loss", "mean", "variance", "normalize",
+    "normalize_sums", "normalize_gradient"))}
 
 STEP = np.dtype([*((name, np.int64) for name in (
     "kind",
@@ -125,7 +126,7 @@ def place(m, batch, k):
 
 @inline
 def start_of(part, images, cut):
-    """Return where a part begins of images cut into so many; the larger parts come first, so that threads end together."""
+    """Return where a part begins of images cut into so many; larger parts come first, so that threads end together."""
     return part * (images // cut) + min(part, images % cut)
 
 

@@ -12,9 +12,9 @@ from .plan_state import KINDS, float32_at, float64_at, place, uint8_at
 from .relu_pool import relu_unpool_rows
 from .windows import average_gradient, average_row, clear, max_gradient, max_row
 
-(INPUT, OUTPUT, FILTER, FILTER_DATA, FILTER_WEIGHT, RELU, RELU_GRADIENT, SIGMOID, SIGMOID_GRADIENT, SUM, COPY, SLICE, SCALE,
- MAX_POOLING, AVERAGE_POOLING, MAX_POOLING_GRADIENT, AVERAGE_POOLING_GRADIENT, UNPOOL, DROPOUT, DROPOUT_GRADIENT, LOSS, MEAN,
- VARIANCE, NORMALIZE, NORMALIZE_SUMS, NORMALIZE_GRADIENT) = KINDS.values()
+(INPUT, OUTPUT, FILTER, FILTER_DATA, FILTER_WEIGHT, RELU, RELU_GRADIENT, SIGMOID, SIGMOID_GRADIENT, SUM, COPY, SLICE,
+ SCALE, MAX_POOLING, AVERAGE_POOLING, MAX_POOLING_GRADIENT, AVERAGE_POOLING_GRADIENT, UNPOOL, DROPOUT, DROPOUT_GRADIENT,
+ LOSS, MEAN, VARIANCE, NORMALIZE, NORMALIZE_SUMS, NORMALIZE_GRADIENT) = KINDS.values()
 
 
 @once
@@ -147,8 +147,8 @@ def slice_channels(step, maps, batch, values, k):
     for n in range(k.n):
         for h in range(mo.h):
             for w in range(mo.w):
-                copy(values, out + n * mo.image + h * mo.row + w * mo.c, values, a + n * ma.image + h * ma.row + w * ma.c,
-                     step.channels)
+                copy(values, out + n * mo.image + h * mo.row + w * mo.c, values,
+                     a + n * ma.image + h * ma.row + w * ma.c, step.channels)
 
 
 @inner
@@ -181,7 +181,8 @@ def pool_rows(step, maps, batch, values, k):
 def pool_back(step, maps, batch, values, k):
     """a is dout, b and c are x and out of the forward pass, which the average does not need."""
     largest, p = step.kind == MAX_POOLING_GRADIENT, step.pool
-    md, mx, mo, m = maps[step.a], maps[step.b if largest else step.a], maps[step.c if largest else step.a], maps[step.out]
+    md, m = maps[step.a], maps[step.out]
+    mx, mo = maps[step.b if largest else step.a], maps[step.c if largest else step.a]
     dout, x, out, dx = place(md, batch, k), place(mx, batch, k), place(mo, batch, k), place(m, batch, k)
     for n in range(k.n):
         clear(p, values, dx + n * m.image)
@@ -201,8 +202,8 @@ def unpool_rows(step, maps, batch, memory, k):
     for n in range(k.n):
         for h in range(m.h // 2):
             top = dx + n * m.image + 2 * h * m.row
-            relu_unpool_rows(values, dout + n * md.image + h * md.row, memory.octets, winner + n * mw.image + h * mw.row,
-                             m.w // 2, m.c, values, top, top + m.row)
+            relu_unpool_rows(values, dout + n * md.image + h * md.row, memory.octets,
+                             winner + n * mw.image + h * mw.row, m.w // 2, m.c, values, top, top + m.row)
             zero(values, top + even, width - even)
             zero(values, top + m.row + even, width - even)
         if m.h % 2:
@@ -230,7 +231,8 @@ def masked_rows(step, maps, batch, memory, k):
     dout, mask, dx = place(m, batch, k), place(mm, batch, k), place(mo, batch, k)
     for n in range(k.n):
         for h in range(m.h):
-            source, kept, to = dout + n * m.image + h * m.row, mask + n * mm.image + h * mm.row, dx + n * mo.image + h * mo.row
+            source, kept = dout + n * m.image + h * m.row, mask + n * mm.image + h * mm.row
+            to = dx + n * mo.image + h * mo.row
             for i in range(m.w * m.c):
                 values[to + i] = values[source + i] * memory.octets[kept + i]
 

@@ -102,8 +102,8 @@ def forward_axis(source: int, filter_size: int, stride: int, pad: int, dilation:
 def phase_axis(source: int, filter_size: int, stride: int, pad: int, dilation: int, size: int, phase: int) -> Axis:
     """Return the axis of one stride phase of a data gradient.
 
-    dx[i] sums dout[o] * filter[t] over all i + pad = o*stride + t*dilation; for i = phase + g*stride the taps t are those
-    with (phase + pad - t*dilation) divisible by stride, and o = g + (phase + pad - t*dilation)/stride.
+    dx[i] sums dout[o] * filter[t] over all i + pad = o*stride + t*dilation; for i = phase + g*stride the taps t are
+    those with (phase + pad - t*dilation) divisible by stride, and o = g + (phase + pad - t*dilation)/stride.
     """
     taps = [(t, (phase + pad - t * dilation) // stride) for t in reversed(range(filter_size))
             if (phase + pad - t * dilation) % stride == 0]
@@ -125,10 +125,12 @@ def sweep(h: Axis, w: Axis, channels: int, outputs: int, groups: int, lanes: int
     else:
         runs, length = h.taps * w.taps, group_channels
     depth = runs * length
-    padded = depth > 0 and (h.needs_padding(source.before, source.after) or w.needs_padding(source.before, source.after))
+    padded = depth > 0 and (h.needs_padding(source.before, source.after)
+                            or w.needs_padding(source.before, source.after))
     band_w = (w.grid - 1) * w.step + w.span
-    return {"h": h, "w": w, "channels": channels, "outputs": outputs, "groups": groups, "group_channels": group_channels,
-            "group_outputs": group_outputs, "lanes": lanes, "blocks": blocks, "lines": groups * blocks, "runs": runs,
+    return {"h": h, "w": w, "channels": channels, "outputs": outputs, "groups": groups,
+            "group_channels": group_channels, "group_outputs": group_outputs, "lanes": lanes, "blocks": blocks,
+            "lines": groups * blocks, "runs": runs,
             "length": length, "depth": depth, "band_h": h.span - h.step, "band_w": band_w, "source_row": source.row,
             "source_image": source.image, "out_row": out.row, "out_image": out.image, "before": source.before,
             "after": source.after, "room": out.room, "padded": padded,
@@ -163,7 +165,7 @@ def run_offsets(s, group, offset):
 
 @inline
 def image_at(s, n, row):
-    """Return where the source pixel under tap (0, 0) of result pixel (row, 0) of image n stands; not for padded sweeps."""
+    """Return where the source pixel under tap (0, 0) of result pixel (row, 0) of image n stands; not if padded."""
     return n * s.source_image + (row * s.h.step + s.h.at) * s.source_row + s.w.at * s.channels
 
 

@@ -3,8 +3,8 @@
     y[y_at + i*y_step + j*y_line : + lanes]  =  init[...]  +  sum over r < runs, k < length of
         x[x_at + i*x_step + offset[r] + k*step]  *  w[w_at + j*w_line + (r*length + k)*lanes : + lanes]
 
-for i < rows and j < lines, all arrays flat. rows * lines lines stay in registers while the sum runs. The rows of x may be
-evenly spaced, or listed one by one (``listed_tile``). Each sum is taken in the same order wherever its row stands.
+for i < rows and j < lines, all arrays flat. rows * lines lines stay in registers while the sum runs. The rows of x may
+be evenly spaced, or listed one by one (``listed_tile``). Each sum is taken in the same order wherever its row stands.
 """
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ class _Sum:
             def term(k, sums):
                 at = builder.mul(k, step)
                 weights = builder.gep(w_run, [builder.mul(k, self.number(self.lanes))])
-                b = [read_line(builder, self.line_at(builder.gep(weights, [builder.mul(w_line, self.number(j))])), self.dtype)
-                     for j in range(lines)]
+                places = [builder.gep(weights, [builder.mul(w_line, self.number(j))]) for j in range(lines)]
+                b = [read_line(builder, self.line_at(place), self.dtype) for place in places]
                 new = []
                 for i, start in enumerate(starts):
                     value = splat(builder, builder.load(builder.gep(start, [at])), vector(self.dtype))
@@ -103,13 +103,13 @@ def tile(rows: int, lines: int = 1):
         return plain.tile(rows, lines)
 
     @intrinsic
-    def run(typingctx, x, x_at, x_step, offset, offset_at, runs, length, step, w, w_at, w_line, init, init_at, init_step,
-            init_line, y, y_at, y_step, y_line):
+    def run(typingctx, x, x_at, x_step, offset, offset_at, runs, length, step, w, w_at, w_line, init, init_at,
+            init_step, init_line, y, y_at, y_step, y_line):
         n = types.intp
 
         def codegen(context, builder, signature, args):
-            (x_, x_at, x_step, offset_, offset_at, runs, length, step, w_, w_at, w_line, init_, init_at, init_step, init_line,
-             y_, y_at, y_step, y_line) = args
+            (x_, x_at, x_step, offset_, offset_at, runs, length, step, w_, w_at, w_line,
+             init_, init_at, init_step, init_line, y_, y_at, y_step, y_line) = args
             s = _Sum(context, builder, y.dtype)
 
             def places(array_type, array, at, row_step, line_step):
@@ -120,7 +120,8 @@ def tile(rows: int, lines: int = 1):
 
             x_first = pointer(context, builder, x, x_, x_at)
             x_rows = [builder.gep(x_first, [builder.mul(x_step, s.number(i))]) for i in range(rows)]
-            sums = [read_line(builder, s.line_at(p), y.dtype) for p in places(init, init_, init_at, init_step, init_line)]
+            starts = places(init, init_, init_at, init_step, init_line)
+            sums = [read_line(builder, s.line_at(p), y.dtype) for p in starts]
             sums = s.emit(x_rows, pointer(context, builder, offset, offset_, offset_at), runs, length, step,
                           pointer(context, builder, w, w_, w_at), w_line, lines, sums)
             for p, total in zip(places(y, y_, y_at, y_step, y_line), sums, strict=True):

@@ -9,7 +9,7 @@ Convolutional Neural Networks", arXiv:1509.09308, section 4.3):
     4x4 tiles of all images, in blocks of `block`
         input transform       6x6 patch of each tile         ->  v [36][block][channel]
         for each line of outputs
-            36 products       v[p] [block][channel] times u[p] [channel][lane], by the register tile  ->  m [36][block][lane]
+            36 products       v[p] [block][channel] times u[p] [channel][lane], register tiles  ->  m [36][block][lane]
             output transform  m [36] of each tile            ->  4x4 outputs
 
 and the gradient to the weights
@@ -19,8 +19,8 @@ and the gradient to the weights
             36 products         v[p] transposed times z[p]   +>  u [36][channel][lane], over all blocks of a lane
     lanes added in order, filter transform backwards         ->  3x3 taps
 
-Where a result is not finite the caller computes the whole sweep directly: the transforms would spread one nan or inf over
-a 4x4 tile, and overflow earlier.
+Where a result is not finite the caller computes the whole sweep directly: the transforms would spread one nan or inf
+over a 4x4 tile, and overflow earlier.
 """
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ def tile_count(s, images):
 
 @inline
 def tiling(s, images, block):
-    return Tiling(-(-s.h.grid // 4), -(-s.w.grid // 4), tile_count(s, images), block, (block * s.channels // LANES | 1) * LANES, (block | 1) * LANES,
-                  (s.channels | 1) * LANES)
+    return Tiling(-(-s.h.grid // 4), -(-s.w.grid // 4), tile_count(s, images), block,
+                  (block * s.channels // LANES | 1) * LANES, (block | 1) * LANES, (s.channels | 1) * LANES)
 
 
 def points_size(channels: int) -> int:
@@ -249,7 +249,7 @@ def winograd_output(m, at, step, bias, bias_at, relu, mask, mask_at, mask_row, h
 
 @inner
 def winograd_pooled(m, at, step, bias, bias_at, half, y, to, row, column, winner, winner_at, winner_row):
-    """y[i*row + j*column] = the largest of each 2x2 of the results' positive parts; winner says which of the four won."""
+    """y[i*row + j*column] = the largest of each 2x2 of the results' positive parts; winner says which of four won."""
     half_output(m, at, step, half)
     b, nothing = load(bias, bias_at), fill(bias, 0)
     for i in range(2):
@@ -274,8 +274,8 @@ def winograd_gradient(dy, at, row, column, half, z, to, step, total, total_at):
     store(total, total_at, all_of)
     for i in range(6):
         k = i * 4 * LANES
-        store6(z, to + i * 6 * step, step, output_points(load(half, k), load(half, k + LANES), load(half, k + 2 * LANES),
-                                                         load(half, k + 3 * LANES)))
+        a, b, c, d = load(half, k), load(half, k + LANES), load(half, k + 2 * LANES), load(half, k + 3 * LANES)
+        store6(z, to + i * 6 * step, step, output_points(a, b, c, d))
 
 
 @inner
@@ -308,8 +308,8 @@ def transform_line(s, t, packed, packed_at, u, u_at, half):
 
 
 @inner
-def winograd_block(s, t, source, source_at, u, u_at, bias, bias_at, first, first_line, last_line, finish, memory, winner,
-                   out, out_at, scratch):
+def winograd_block(s, t, source, source_at, u, u_at, bias, bias_at, first, first_line, last_line, finish, memory,
+                   winner, out, out_at, scratch):
     """Compute the tiles [first, first + block) for some lines of outputs; return whether all results are finite.
 
     `memory` holds the mask that finish may speak of, `winner` the bytes.
@@ -323,8 +323,8 @@ def winograd_block(s, t, source, source_at, u, u_at, bias, bias_at, first, first
     for line in range(first_line, last_line):
         multiply_points(t, v, tiles, s.channels, u, u_at + line * POINTS * t.u_step, m, half, nought)
         for i in range(tiles):
-            finite &= write_tile(s, t, m, i * LANES, bias, bias_at + line * LANES, first + i, line * LANES, finish, memory,
-                                 winner, out, out_at, half, corner)
+            finite &= write_tile(s, t, m, i * LANES, bias, bias_at + line * LANES, first + i,
+                                 line * LANES, finish, memory, winner, out, out_at, half, corner)
     return finite
 
 
@@ -395,8 +395,8 @@ def write_tile(s, t, m, m_at, bias, bias_at, index, output, f, memory, winner, o
 
 
 @inner
-def gradient_blocks(s, t, source, source_at, dout, dout_at, first, last, first_line, last_line, u, u_at, total, total_at,
-                    scratch):
+def gradient_blocks(s, t, source, source_at, dout, dout_at, first, last, first_line, last_line, u, u_at, total,
+                    total_at, scratch):
     """Add up the blocks [first, last) for some lines: u [line][36][channel][lane], total [line][lane] for the bias."""
     half, v = scratch[:HALF], scratch[HALF : HALF + POINTS * t.v_step]
     z, rest = scratch[HALF + POINTS * t.v_step :], HALF + POINTS * (t.v_step + t.m_step)
@@ -421,7 +421,7 @@ def gradient_line(s, t, dout, dout_at, first, tiles, line, v, z, fresh, u, u_at,
 
 @inner
 def read_tile(s, t, dout, dout_at, index, output, z, z_at, total, total_at, half, whole):
-    """Transform one tile of dout for one line of outputs; outside the image it is zero (where it has room, in memory)."""
+    """Transform one tile of dout for one line of outputs; outside the image it is zero (with room: in memory)."""
     h, w = index // t.w % t.h * 4, index % t.w * 4
     rows, columns, used = min(4, s.h.grid - h), min(4, s.w.grid - w), min(LANES, s.outputs - output)
     origin = dout_at + index // (t.w * t.h) * s.out_image + h * s.out_row + w * s.outputs + output
@@ -446,23 +446,23 @@ def add_points(t, v, z, tiles, channels, fresh, u, u_at, half):
         for c in range(0, whole, MR):
             to = at + c * LANES
             if fresh:
-                tile_rows(v, p * t.v_step + c, 1, NOTHING, 0, 1, tiles, channels, z, p * t.m_step, 0, half, nought, 0, 0, u, to,
-                          LANES, 0)
+                tile_rows(v, p * t.v_step + c, 1, NOTHING, 0, 1, tiles, channels,
+                          z, p * t.m_step, 0, half, nought, 0, 0, u, to, LANES, 0)
             else:
-                tile_rows(v, p * t.v_step + c, 1, NOTHING, 0, 1, tiles, channels, z, p * t.m_step, 0, u, to, LANES, 0, u, to,
-                          LANES, 0)
+                tile_rows(v, p * t.v_step + c, 1, NOTHING, 0, 1, tiles, channels,
+                          z, p * t.m_step, 0, u, to, LANES, 0, u, to, LANES, 0)
         for c in range(whole, channels, 2):
             to = at + c * LANES
             if fresh:
                 store(u, to, fill(u, 0))
                 store(u, to + LANES, fill(u, 0))
-            tile_pair(v, p * t.v_step + c, 1, NOTHING, 0, 1, tiles, channels, z, p * t.m_step, 0, u, to, LANES, 0, u, to,
-                      LANES, 0)
+            tile_pair(v, p * t.v_step + c, 1, NOTHING, 0, 1, tiles, channels,
+                      z, p * t.m_step, 0, u, to, LANES, 0, u, to, LANES, 0)
 
 
 @inner
 def line_taps(s, t, u, u_at, lanes, lane_size, taps, half, sums):
-    """Add one line's u over the lanes, in order; write its taps [3][3][channel][lane]; return whether they are finite."""
+    """Add one line's u over the lanes, in order; write its taps [3][3][channel][lane]; say whether they are finite."""
     finite = True
     for c in range(s.channels):
         at = u_at + c * LANES
