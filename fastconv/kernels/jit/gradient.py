@@ -51,7 +51,7 @@ def gradient_lane(s, x, x_from, dout, dout_at, first, last, first_line, last_lin
             entries(s, line // s.blocks, entry)
             packed, packed_at = pixels, 0
             pixel = dout_at + image * s.out_image + row * s.out_row
-            if s.outputs == lanes and s.out_row == grid * lanes:  # dout is packed as it is
+            if s.group_outputs == s.outputs == lanes and s.out_row == grid * lanes:  # dout is packed as it is
                 packed, packed_at = dout, pixel
                 add_pixels(dout, pixel, rows * grid, sums, total + depth * lanes)
             else:
