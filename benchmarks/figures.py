@@ -24,7 +24,7 @@ def figures(measured: Measured, name: str, traffic: float) -> dict[str, Any]:
         "median": seconds, "fastest": min(measured.times[name]),
         "flops": workload.flops, "bytes": traffic, "best_peer": best_peer,
     }
-    for baseline in BASELINES:
+    for baseline in (*BASELINES, "numba"):
         if baseline in measured.times and baseline != name:
             found[f"ratio_{baseline}"] = measured.median(baseline) / seconds
     if best_peer is not None:

@@ -73,3 +73,14 @@ def test_first_call(backend, n_threads, row, say):
     say(f"first call, {backend:<36}{statistics.median(seconds) * 1e3:10.1f} ms, then {second * 1e3:.1f} ms")
     row("start-up/first-call", seconds, {"section": "start-up", "workload": "start-up/first-call",
                                          "implementation": backend, "threads": n_threads, "second_call": second})
+
+
+@pytest.mark.skipif("numba" not in dispatch.backends(), reason="Numba is not installed")
+def test_first_call_of_all(n_threads, row, say, tmp_path):
+    """Nothing is compiled yet."""
+    found = process.run("first", "numba", n_threads=n_threads, NUMBA_CACHE_DIR=str(tmp_path))
+    title = "numba, nothing compiled yet"
+    say(f"first call, {title:<36}{found['seconds'][0]:10.1f} s, then {found['second_call'] * 1e3:.1f} ms")
+    row("start-up/first-call", found["seconds"], {
+        "section": "start-up", "workload": "start-up/first-call", "implementation": title, "threads": n_threads,
+        "second_call": found["second_call"]})

@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks import SCHEMA
 
 MACHINE = {"cpu": "Testing CPU", "caches": {"L1 Data": "32K", "L1 Instruction": "32K"},
-           "backends": ["native", "reference"], "instruction_set": "x86_64_v3",
+           "backends": ["native", "numba", "reference"], "instruction_set": "x86_64_v3",
            "versions": {"numpy": "2.0", "torch": None},
            "blas": [{"user_api": "blas", "internal_api": "openblas", "version": "0.3"}]}
 
@@ -32,9 +32,11 @@ def full(**changes: Any) -> dict[str, Any]:
     gemm = {"gflops": 100.0, "peak_share": 0.5, "gbytes": 3.0, "copy_share": 0.3, "ratio_peer": 0.8,
             "best_peer": "torch"}
     return run(
-        row("gemm/square", "native", 1e-3, ratio_book=12.345, ratio_reference=3.0, **gemm),
+        row("gemm/square", "native", 1e-3, ratio_book=12.345, ratio_reference=3.0, ratio_numba=1.25, **gemm),
+        row("gemm/square", "numba", 1.25e-3, ratio_book=9.9, ratio_reference=2.4),
         row("gemm/square", "reference", 3e-3, ratio_book=4.1), row("gemm/square", "torch", 0.8e-3),
-        row("gemm/tiny", "native", 2e-6, ratio_book=0.5, ratio_reference=0.9), row("gemm/tiny", "reference", 1e-6),
+        row("gemm/tiny", "native", 2e-6, ratio_book=0.5, ratio_reference=0.9, ratio_numba=4.0),
+        row("gemm/tiny", "reference", 1e-6),
         row("relu_forward/<maps>", "native", 5e-4, ratio_book=20.0, headline=False),
         *({**row("threads/gemm", "native", 1e-3), "extra_info": {
             "workload": "threads/gemm", "section": "threads", "implementation": "native", "threads": n,
@@ -52,6 +54,8 @@ def full(**changes: Any) -> dict[str, Any]:
         {**row("denormals", "native", 2.5e-2), "extra_info": {
             "workload": "denormals/training-step", "section": "denormals", "implementation": "native", "threads": 2,
             "ratio": 1.25}},
+        {**row("start-up/first-call", "numba", 2.5), "extra_info": {
+            "workload": "start-up/first-call", "section": "start-up", "implementation": "numba", "threads": 2}},
         {**row("start-up/import", "numpy", 0.1), "extra_info": {
             "workload": "start-up/import", "section": "start-up", "implementation": "numpy", "threads": 2}},
         **changes)

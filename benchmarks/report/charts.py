@@ -8,7 +8,8 @@ from typing import Any
 
 from ..results import Results, ResultsError, Row
 
-COLOURS = {"book": "#8d99a6", "reference": "#4f8fc0", "native": "#d1495b", "torch": "#edae49", "torch-nhwc": "#c98a14",
+COLOURS = {"book": "#8d99a6", "reference": "#4f8fc0", "native": "#d1495b", "numba": "#a0522d",
+           "torch": "#edae49", "torch-nhwc": "#c98a14",
            "onnxruntime": "#66a182", "openvino": "#7d6b9e"}
 SECTION_COLOURS = ("#d1495b", "#4f8fc0", "#66a182", "#edae49", "#7d6b9e", "#8d99a6", "#c2577f", "#2a6f77", "#a0522d")
 

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from ..results import Results, ResultsError
-from .words import beside, losing, machine, peer, percent, seconds, times
+from .words import beside, losing, machine, peer, percent, seconds, share, times
 
 BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
 
@@ -16,14 +16,16 @@ def markdown(results: Results, charts: list[tuple[str, str]]) -> str:
              "Times are medians of interleaved runs; each result was compared with the reference before it was "
              "timed. The ratios say how many times faster fastconv is than the book's NumPy (float64, explicit column "
              "matrix), than fastconv's NumPy reference (float32), and than the best of PyTorch, ONNX Runtime and "
-             "OpenVINO. GFLOP/s count the textbook's operations; Winograd's convolution does fewer, so a row may pass "
+             "OpenVINO. Under Numba stands the share of that speed that the Numba kernels reach. "
+             "GFLOP/s count the textbook's operations; Winograd's convolution does fewer, so a row may pass "
              "100 % of the peak.", "",
-             "| Workload | fastconv | GFLOP/s | of peak | × book | × NumPy float32 | × best peer |",
-             "|---|--:|--:|--:|--:|--:|--:|"]
+             "| Workload | fastconv | Numba | GFLOP/s | of peak | × book | × NumPy float32 | × best peer |",
+             "|---|--:|--:|--:|--:|--:|--:|--:|"]
     for row in results.ours(headline=True):
         gflops = f"{row['gflops']:.0f}" if "gflops" in row else ""
-        lines.append(f"| {row['workload']} | {seconds(row['median'])} | {gflops} | {percent(row.get('peak_share'))} "
-                     f"| {times(row.get('ratio_book'))} | {times(row.get('ratio_reference'))} | {peer(row)} |")
+        lines.append(f"| {row['workload']} | {seconds(row['median'])} | {share(row)} | {gflops} "
+                     f"| {percent(row.get('peak_share'))} | {times(row.get('ratio_book'))} "
+                     f"| {times(row.get('ratio_reference'))} | {peer(row)} |")
     lines += ["", " ".join(beside(results)), "", *(f"{sentence}\n" for sentence in losing(results))]
     return "\n".join(lines + [f"![{description}]({path})" for path, description in charts])
 

@@ -3,6 +3,13 @@ from __future__ import annotations
 
 from ..results import Results, Row, losses
 
+# the share of native's speed that Numba's kernels should reach, and how the names of the rows begin
+NUMBA_MARKS = {
+    "convolutions and matrix products": (0.65, ("convolution", "gemm", "layer/Convolution", "two-pools")),
+    "whole networks": (0.6, ("training-step", "inference", "epoch")),
+    "other kernels": (0.8, ("",)),
+}
+
 
 def seconds(value: float) -> str:
     """Return a time with its unit and three digits."""
@@ -24,6 +31,32 @@ def percent(share: float | None) -> str:
 def peer(row: Row) -> str:
     """Return the ratio to the best peer, with its name."""
     return f"{times(row['ratio_peer'])} ({row['best_peer']})" if "ratio_peer" in row else ""
+
+
+def share(row: Row) -> str:
+    """Return the share of our speed that the Numba kernels reach."""
+    return f"{1 / row['ratio_numba']:.2f}" if "ratio_numba" in row else ""
+
+
+def numba(results: Results) -> list[str]:
+    """Return sentences about the Numba kernels: how many rows reach their mark, and which do not; the first call."""
+    found = []
+    for kind, (mark, _) in NUMBA_MARKS.items():
+        rows = [row for row in results.ours() if "ratio_numba" in row and _numba_kind(row) == kind]
+        below = sorted((row for row in rows if 1 / row["ratio_numba"] < mark), key=lambda row: -row["ratio_numba"])
+        names = ", ".join(f"{row['workload']} ({share(row)})" for row in below)
+        if rows:
+            found.append(f"The Numba kernels reach {mark} of this speed in {len(rows) - len(below)} of {len(rows)} "
+                         f"rows of {kind}{'; below it: ' + names if names else ''}.")
+    for row in results.of("start-up"):
+        if row["workload"] == "start-up/first-call" and row["implementation"].startswith("numba"):
+            found.append(f"The first prediction of a process takes {seconds(row['median'])} with "
+                         f"{row['implementation']}.")
+    return found
+
+
+def _numba_kind(row: Row) -> str:
+    return next(kind for kind, (_, beginnings) in NUMBA_MARKS.items() if row["workload"].startswith(beginnings))
 
 
 def machine(results: Results) -> str:
@@ -74,6 +107,7 @@ def losing(results: Results) -> list[str]:
         if of:
             names = ", ".join(f"{row['workload']} ({times(row[ratio])})" for row in rows)
             found.append(f"Slower than {whom} in {len(rows)} of {of} rows{': ' + names if names else ''}.")
+    found += numba(results)
     if results.failed:
         found.append("Failed, so without a time: "
                      + "; ".join(f"{failure['row']}: {failure['reason']}" for failure in results.failed) + ".")
