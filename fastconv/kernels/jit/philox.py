@@ -153,4 +153,5 @@ if numba.config.DISABLE_JIT:
         words = np.stack(philox_block(block + np.arange(BLOCKS, dtype=np.uint64), key), axis=1).reshape(-1)
         keep = words.astype(np.int64) > threshold
         mask[mask_at : mask_at + WORDS] = keep
-        out[out_at : out_at + WORDS] = x[x_at : x_at + WORDS] * keep
+        with np.errstate(invalid="ignore"):  # inf * 0
+            out[out_at : out_at + WORDS] = x[x_at : x_at + WORDS] * keep
