@@ -17,6 +17,8 @@ from fastconv.threads import threads
 pytestmark = pytest.mark.skipif(dispatch.plan(dispatch.backend()) is None, reason="this backend has no plans")
 
 TOLERANCE = {np.float64: 1e-9, np.float32: 2e-4}
+# of what `rounding` finds; Numba contracts other products, and network 147 of the ill-conditioned ones needs 4.5
+ROUNDINGS = 6 if dispatch.backend() == "numba" else 3
 DTYPES = list(TOLERANCE)
 SOME = range(200, 240)  # seeds of other networks than those of test_equal_to_the_layers
 
@@ -72,7 +74,7 @@ def check_equal(network, actual, expected, tolerance, before, x, t):
         error = np.abs(actual[key] - expected[key]).max()
         if not error <= tolerance * scale[key]:
             change = change or rounding(before, x, t, expected)
-            assert error <= 6 * change[key], f"{key}: {error} of {scale[key]}"
+            assert error <= ROUNDINGS * change[key], f"{key}: {error} of {scale[key]}"
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
