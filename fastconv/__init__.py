@@ -16,6 +16,7 @@ from __future__ import annotations
 from .config import package_version, show_config
 from .datasets import load_mnist
 from .dispatch import use
+from .dropin import install, is_installed, patch_map, uninstall
 from .engine import Network
 from .functions import cross_entropy_error, mean_squared_error, sigmoid, softmax
 from .gradient import numerical_gradient
@@ -31,7 +32,7 @@ from .layers import (
     Sigmoid,
     SoftmaxWithLoss,
 )
-from .models import DeepConvNet
+from .models import DeepConvNet, MultiLayerNet, MultiLayerNetExtend, SimpleConvNet, TwoLayerNet
 from .optimizers import SGD, AdaGrad, Adam, Momentum, Nesterov, RMSprop
 from .threads import get_num_threads, set_num_threads
 from .trainer import Trainer
@@ -39,10 +40,22 @@ from .util import col2im, im2col
 from .winograd import use_winograd
 
 __all__ = [
-    "SGD", "AdaGrad", "Adam", "Add", "Affine", "BatchNormalization", "Concat", "Convolution", "DeepConvNet",
-    "Dropout", "Momentum", "Nesterov", "Network", "Pooling", "RMSprop", "Relu", "Sigmoid", "SoftmaxWithLoss",
-    "Trainer", "col2im", "cross_entropy_error", "get_num_threads", "im2col", "load_mnist", "mean_squared_error",
-    "numerical_gradient", "set_num_threads", "show_config", "sigmoid", "softmax", "use", "use_winograd",
+    "AdaGrad", "Adam", "Add", "Affine", "BatchNormalization", "Concat", "Convolution", "DeepConvNet", "Dropout",
+    "Momentum", "MultiLayerNet", "MultiLayerNetExtend", "Nesterov", "Network", "Pooling", "RMSprop", "Relu", "SGD",
+    "Sigmoid", "SimpleConvNet", "SoftmaxWithLoss", "Trainer", "TwoLayerNet", "col2im", "cross_entropy_error",
+    "get_num_threads", "im2col", "install", "is_installed", "load_mnist", "mean_squared_error",
+    "numerical_gradient", "patch_map", "set_num_threads", "show_config", "sigmoid", "softmax", "uninstall", "use",
+    "use_winograd",
 ]
 
 __version__ = package_version()
+
+
+def load_ipython_extension(shell: object) -> None:
+    """Let ``%load_ext fastconv`` put fastconv in the place of the book's modules."""
+    install()
+
+
+def unload_ipython_extension(shell: object) -> None:
+    """Let ``%unload_ext fastconv`` undo it."""
+    uninstall()

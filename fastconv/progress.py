@@ -4,6 +4,9 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+BOOK_EPOCH = "=== epoch:{epoch}, train acc:{train_acc}, test acc:{test_acc} ==="
+EPOCH = BOOK_EPOCH.replace(" ===", ", loss:{loss:.4f}, images/s:{images_per_second:.0f} ===")
+
 
 class Reporter:
     """Says nothing."""
@@ -25,11 +28,13 @@ class Reporter:
 
 
 class Lines(Reporter):
-    """Prints the book's lines, with loss and speed added."""
+    """Prints a line per epoch, by a template, and the book's lines at the end."""
+
+    def __init__(self, line: str = EPOCH) -> None:
+        self._line = line
 
     def epoch(self, record: dict[str, Any]) -> None:
-        self._print("=== epoch:{epoch}, train acc:{train_acc}, test acc:{test_acc}, loss:{loss:.4f}, "
-                    "images/s:{images_per_second:.0f} ===".format_map(record))
+        self._print(self._line.format_map(record))
 
     def final(self, test_acc: float) -> None:
         self._print("=============== Final Test Accuracy ===============")
@@ -45,7 +50,8 @@ class Lines(Reporter):
 class Bar(Lines):
     """Draws a bar with loss, accuracy, images/s and time left; the lines scroll above it."""
 
-    def __init__(self, images: int) -> None:
+    def __init__(self, images: int, line: str = EPOCH) -> None:
+        super().__init__(line)
         from tqdm import tqdm  # type: ignore[import-untyped]
         self._bar = tqdm(total=images, unit=" images", unit_scale=True, dynamic_ncols=True, file=sys.stdout)
         self._accuracy: dict[str, str] = {}
@@ -65,8 +71,8 @@ class Bar(Lines):
         self._bar.write(line, file=sys.stdout)
 
 
-def reporter(verbose: bool, images: int) -> Reporter:
-    """Return the reporter that suits standard output, for a run over so many images."""
+def reporter(verbose: bool, images: int, line: str = EPOCH) -> Reporter:
+    """Return the reporter that suits standard output, for a run over so many images; `line` is an epoch's."""
     if not verbose:
         return Reporter()
-    return Bar(images) if sys.stdout.isatty() else Lines()
+    return Bar(images, line) if sys.stdout.isatty() else Lines(line)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from .engine import Network
 from .interrupt import DeferredInterrupt
 from .optimizers import OPTIMIZERS
-from .progress import Lines, Reporter, reporter
+from .progress import EPOCH, Lines, Reporter, reporter
 from .shapes import whole
 
 _LR = MappingProxyType({"lr": 0.01})
@@ -72,6 +72,8 @@ class Trainer:
         name is unknown.
     """
 
+    _epoch_line = EPOCH
+
     def __init__(self, network: Any, x_train: ArrayLike, t_train: ArrayLike,
                  x_test: ArrayLike, t_test: ArrayLike, epochs: int = 20, mini_batch_size: int = 100,
                  optimizer: Any = "SGD", optimizer_param: Mapping[str, Any] = _LR,
@@ -108,7 +110,7 @@ class Trainer:
         self._trained = 0  # samples of the running epoch
         self._loss = 0.0  # sum over these samples
         self._seconds = 0.0
-        self._report: Reporter = Lines() if verbose else Reporter()
+        self._report: Reporter = Lines(self._epoch_line) if verbose else Reporter()
         self._interrupt = DeferredInterrupt()
 
     def train(self) -> None:
@@ -122,14 +124,14 @@ class Trainer:
         self.interrupted = False
         self.final_test_acc = None
         images = (self._last_epoch - self.current_epoch) * self.train_size - self._trained
-        self._report = reporter(self.verbose, images)
+        self._report = reporter(self.verbose, images, self._epoch_line)
         try:
             with self._interrupt:
                 while self.current_epoch < self._last_epoch and not self._interrupt.requested:
                     self.train_step()
                 if not self._interrupt.requested:
                     with self._interrupt.at_once():
-                        self.final_test_acc = float(self.network.accuracy(self.x_test, self.t_test))
+                        self.final_test_acc = self._accuracy(self.x_test, self.t_test)
         finally:
             self.interrupted = self.final_test_acc is None
             self._report.close()
@@ -151,13 +153,7 @@ class Trainer:
 
     def _step(self, batch: np.ndarray) -> None:
         start = time.perf_counter()
-        if getattr(self.network.gradient, "__func__", None) is Network.gradient:
-            grads = self.network.gradient(self.x_train, self.t_train, batch)  # reads the samples where they are
-        else:
-            grads = self.network.gradient(self.x_train[batch], self.t_train[batch])
-        loss = getattr(getattr(self.network, "last_layer", None), "loss", None)
-        self.optimizer.update(self.network.params, grads)
-        loss = float(self.network.loss(self.x_train[batch], self.t_train[batch]) if loss is None else loss)
+        loss = self._update(batch)
         self._seconds += time.perf_counter() - start
         self._trained += len(batch)
         self._loss += loss * len(batch)
@@ -166,11 +162,26 @@ class Trainer:
         self.current_iter += 1
         self._report.step(len(batch), loss)
 
+    def _update(self, batch: np.ndarray) -> float:
+        """Change the parameters by one batch and return its loss."""
+        if getattr(self.network.gradient, "__func__", None) is Network.gradient:
+            grads = self.network.gradient(self.x_train, self.t_train, batch)  # reads the samples where they are
+        else:
+            grads = self.network.gradient(self.x_train[batch], self.t_train[batch])
+        loss = getattr(getattr(self.network, "last_layer", None), "loss", None)
+        if loss is not None:
+            loss += getattr(self.network, "penalty", 0)
+        self.optimizer.update(self.network.params, grads)
+        return float(self.network.loss(self.x_train[batch], self.t_train[batch]) if loss is None else loss)
+
+    def _accuracy(self, x: np.ndarray, t: np.ndarray) -> float:
+        return float(self.network.accuracy(x, t))
+
     def _finish_epoch(self) -> None:
         n = self.evaluate_sample_num_per_epoch
         with self._interrupt.at_once():
-            train_acc = float(self.network.accuracy(self.x_train[:n], self.t_train[:n]))
-            test_acc = float(self.network.accuracy(self.x_test[:n], self.t_test[:n]))
+            train_acc = self._accuracy(self.x_train[:n], self.t_train[:n])
+            test_acc = self._accuracy(self.x_test[:n], self.t_test[:n])
         self.train_acc_list.append(train_acc)
         self.test_acc_list.append(test_acc)
         self.current_epoch += 1

@@ -6,10 +6,12 @@ import sys
 from collections.abc import Sequence
 
 from ..config import package_version
-from . import bench, evaluate, info, predict, train, warmup
+from . import bench, evaluate, info, predict, run, train, warmup
 from .common import CommandError, check_environment
 
 OK, FAILED, INTERRUPTED = 0, 1, 130  # a wrong command line is 2, argparse's own
+COMMANDS = {"run": run, "train": train, "evaluate": evaluate, "predict": predict, "bench": bench, "warmup": warmup,
+            "info": info}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,6 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     SystemExit
         With 2 for a wrong command line, with 0 after ``--help`` and ``--version``.
     """
+    argv = sys.argv[1:] if argv is None else argv
+    if run.names_script(argv, list(COMMANDS)):
+        argv = ["run", *argv]
     args = _parser().parse_args(argv)
     try:
         check_environment()
@@ -45,11 +50,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="fastconv", description="Train and use convolutional networks on the CPU.",
-        epilog="Exit codes: 0 done, 1 failed, 2 wrong command line, 130 interrupted by Ctrl-C.\n"
+        epilog="python -m fastconv [options] SCRIPT.py [ARGS] runs a script of the book Deep Learning from Scratch,\n"
+               "unchanged and fast; its options: fastconv run --help.\n\n"
+               "Exit codes: 0 done, 1 failed, 2 wrong command line, 130 interrupted by Ctrl-C.\n"
                "'fastconv COMMAND --help' has examples.",
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"fastconv {package_version()}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for command in (train, evaluate, predict, bench, warmup, info):
+    for command in COMMANDS.values():
         command.add_to(commands)
     return parser

@@ -122,7 +122,11 @@ def _find(folder: Path, prefix: str, kind: str) -> Path:
 
 def _read_split(folder: Path, prefix: str, normalize: bool, flatten: bool, one_hot_label: bool) -> Split:
     image_file, label_file = _find(folder, prefix, "images-idx3"), _find(folder, prefix, "labels-idx1")
-    images, labels = _read_images_and_labels(image_file, label_file)
+    return arranged(*_read_images_and_labels(image_file, label_file), normalize, flatten, one_hot_label)
+
+
+def arranged(images: NDArray[Any], labels: NDArray[Any], normalize: bool, flatten: bool, one_hot_label: bool) -> Split:
+    """Return images (N, 28, 28) and labels (N,) as the options of `load_mnist` say."""
     x = images.reshape((len(images), 784) if flatten else (len(images), 1, 28, 28))
     return (np.divide(x, 255, dtype=np.float32) if normalize else x,
             np.eye(10)[labels] if one_hot_label else labels)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from .. import params as files
+from ..gradient import numerical_gradient
 from ..labels import class_labels
 from ..layers import SoftmaxWithLoss
 from ..shapes import whole
@@ -33,7 +34,9 @@ class Network:
     layers : list
         The layers in the order they were added.
     last_layer : SoftmaxWithLoss
-        The loss; `last_layer.loss` is the loss of the last `loss` or `gradient` call.
+        The loss; `last_layer.loss` is the loss of the last `loss` or `gradient` call, without the penalty.
+    weight_decay_lambda : float
+        Strength of the L2 penalty on the layers' `W`; 0 unless it is set.
 
     Notes
     -----
@@ -54,18 +57,27 @@ class Network:
         if self.dtype.kind != "f":
             raise TypeError(f"Network: dtype is {self.dtype}, expected a floating dtype")
         self.last_layer: Any = SoftmaxWithLoss()
+        self.weight_decay_lambda: float = 0
         self._graph = Graph()
         self._plans = Plans()
 
     @property
-    def layers(self) -> list[Any]:
+    def layers(self) -> Any:
         """The layers in the order they were added."""
         return self._graph.layers
 
     @property
     def params(self) -> Parameters:
         """The parameters by name: a view of the layers' own arrays."""
-        return Parameters(self.layers, self.dtype)
+        return Parameters(self._graph.layers, self.dtype)
+
+    @property
+    def penalty(self) -> float:
+        """The loss's weight decay, ``0.5 * weight_decay_lambda * sum(W**2)`` over all W."""
+        if not self.weight_decay_lambda:
+            return 0.0
+        squares = sum(float(np.vdot(W, W)) for key, W in self.params.items() if key.startswith("W"))
+        return 0.5 * self.weight_decay_lambda * squares
 
     def add(self, layer: Any, *, inputs: Sources = None, name: str | None = None) -> int:
         """Append a layer.
@@ -121,8 +133,8 @@ class Network:
             self._plans.give(*found)
 
     def loss(self, x: ArrayLike, t: ArrayLike) -> float:
-        """Return the mean loss of a batch, computed as in training (with dropout), as the book does."""
-        return self._loss(x, t, None, gradient=False)
+        """Return the mean loss of a batch and the penalty, computed as in training (with dropout), as the book does."""
+        return self._loss(x, t, None, gradient=False) + self.penalty
 
     def accuracy(self, x: ArrayLike, t: ArrayLike, batch_size: int = 100) -> float:
         """Return the share of the samples whose highest score is at their label.
@@ -169,7 +181,22 @@ class Network:
             New arrays; the loss itself is in `last_layer.loss` afterwards.
         """
         self._loss(x, t, index, gradient=True)
-        return self.params.gradients()
+        params = self.params
+        grads = params.gradients()
+        if self.weight_decay_lambda:
+            grads |= {key: grads[key] + np.multiply(self.weight_decay_lambda, params[key], dtype=self.dtype)
+                      for key in grads if key.startswith("W")}
+        return grads
+
+    def numerical_gradient(self, x: ArrayLike, t: ArrayLike) -> dict[str, np.ndarray]:
+        """Return the gradients of `loss` by central differences, to check `gradient` with.
+
+        That needs a float64 network without Dropout, and takes two forward passes for each single parameter.
+        """
+        def loss(_: np.ndarray) -> float:
+            return self._loss(x, t, None, gradient=False) + self.penalty
+
+        return {key: numerical_gradient(loss, value) for key, value in self.params.items()}
 
     def seed(self, rng: np.random.Generator | int) -> None:
         """Let the Dropout layers draw from a generator of their own instead of NumPy's global one.
@@ -179,7 +206,7 @@ class Network:
         rng : Generator, or a seed for one
         """
         generator = np.random.default_rng(rng)
-        for layer in self.layers:
+        for layer in self._graph.layers:
             if hasattr(layer, "rng"):
                 layer.rng = generator
 

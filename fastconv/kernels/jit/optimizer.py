@@ -5,6 +5,7 @@ import numpy as np
 from numba import prange
 
 from .compile import Loop, inner
+from .float_mode import flush_denormals, restore_mode
 from .memory import flat, threads_for
 
 CHUNK = 1 << 13  # elements per task
@@ -85,38 +86,48 @@ def _adam(grad, lr, gain1, gain2, param, m, v):
 
 @inner
 def sgd(g, lr, p):
+    mode = flush_denormals()
     for i in range(p.size):
         p[i] -= lr * g[i]
+    restore_mode(mode)
 
 
 @inner
 def heavy_ball(g, lr, momentum, p, v):
+    mode = flush_denormals()
     for i in range(p.size):
         new = momentum * v[i] - lr * g[i]
         v[i] = new
         p[i] += new
+    restore_mode(mode)
 
 
 @inner
 def nesterov(g, lr, farther, momentum, squared, p, v):
     """`farther` is (1 + momentum) * lr, `squared` momentum^2."""
+    mode = flush_denormals()
     for i in range(p.size):
         old = v[i]
         p[i] += squared * old - farther * g[i]
         v[i] = momentum * old - lr * g[i]
+    restore_mode(mode)
 
 
 @inner
 def scaled(g, lr, decay, gain, epsilon, p, h):
+    mode = flush_denormals()
     for i in range(p.size):
         new = decay * h[i] + gain * g[i] * g[i]
         h[i] = new
         p[i] -= lr * g[i] / (np.sqrt(new) + epsilon)
+    restore_mode(mode)
 
 
 @inner
 def adam(g, lr, gain1, gain2, epsilon, p, m, v):
+    mode = flush_denormals()
     for i in range(p.size):
         first, second = m[i] + gain1 * (g[i] - m[i]), v[i] + gain2 * (g[i] * g[i] - v[i])
         m[i], v[i] = first, second
         p[i] -= lr * first / (np.sqrt(second) + epsilon)
+    restore_mode(mode)

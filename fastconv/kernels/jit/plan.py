@@ -20,6 +20,7 @@ from .columns import finish
 from .compile import Loop, once
 from .dropout import dropout_threshold
 from .filters import FILTERS, Layout, pack, reduce, without_room
+from .float_mode import flush_denormals, restore_mode
 from .memory import flat, none
 from .plan_state import COLUMNS, KINDS, MAP, STEP, Batch, Chunk, Memory, Tables, number_of, start_of, table, take_number
 from .plan_steps import run_step
@@ -156,6 +157,7 @@ def _run_lanes(counter, last_lane, workers, first_step, last_step, first_chunk, 
 @once
 def run_worker(worker, counter, last_lane, first_step, last_step, first_chunk, last_chunk, tables, batch, memory):
     """Take one lane after another, and its images through the steps, a chunk at a time."""
+    mode = flush_denormals()
     scratch = memory.scratch[worker * batch.scratch_size : (worker + 1) * batch.scratch_size]
     places = memory.places[worker * batch.places_size : (worker + 1) * batch.places_size]
     lane = take_number(counter)
@@ -169,6 +171,7 @@ def run_worker(worker, counter, last_lane, first_step, last_step, first_chunk, l
             for number in range(first_step, last_step):
                 run_step(tables.steps[number], tables, batch, memory, k, scratch, places)
         lane = take_number(counter)
+    restore_mode(mode)
 
 
 def _lanes_of(images: int) -> int:

@@ -1,0 +1,87 @@
+"""Which of fastconv's objects stands in for which of the book's."""
+from __future__ import annotations
+
+import inspect
+from collections.abc import Collection, Iterator
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from .. import functions, gradient, layers, models, optimizers, util
+from .book import objects_of
+from .fallback import function_replacement, optimizer_replacement
+from .layers import layer_replacement
+from .mnist import mnist_replacement
+from .probes import differs
+from .report import report
+from .trainer import BookTrainer
+
+# the book's module -> fastconv's
+HOMES: dict[str, Any] = {
+    "common.functions": functions, "common.util": util, "common.gradient": gradient, "common.layers": layers,
+    "common.optimizer": optimizers, "common.multi_layer_net": models, "common.multi_layer_net_extend": models,
+}
+
+
+def home(module: str, name: str) -> str:
+    """Return the full name of what stands in for an object of the book's."""
+    if module in HOMES:
+        return f"{HOMES[module].__name__}.{name}"
+    return {"Trainer": "fastconv.trainer.Trainer", "load_mnist": "fastconv.datasets.load_mnist"}[name]
+
+
+def replacements(module: ModuleType, wanted: Collection[str], *, strict: bool,
+                 precision: str) -> Iterator[tuple[str, Any, Any]]:
+    """Yield names, the book's objects and ours, for those that can be replaced in a module; tell the report."""
+    found, others = objects_of(module)
+    done = []
+    for name, book in found.items():
+        if name not in wanted:
+            continue
+        if strict and name == "Trainer":
+            others[name] = "is the book's in strict mode"
+            continue
+        ours = _replacement(module.__name__, name, book, strict, precision)
+        fault = differs(ours, book, name)
+        if fault is None:
+            done.append(name)
+            yield name, book, ours
+        else:
+            others[name] = fault
+    if done:
+        report.replaced[module.__name__] = done
+    for name, reason in others.items():
+        if name in wanted:
+            report.left_alone[f"{module.__name__}.{name}" if found else module.__name__] = reason
+
+
+def _replacement(module: str, name: str, book: Any, strict: bool, precision: str) -> Any:
+    match module:
+        case "common.layers":
+            return layer_replacement(book, strict=strict)
+        case "common.optimizer":
+            return optimizer_replacement(getattr(optimizers, name), book)
+        case "common.trainer":
+            return _subclass(BookTrainer, book, {"precision": np.dtype(precision)})
+        case "dataset.mnist":
+            return mnist_replacement(book, strict=strict)
+        case "common.multi_layer_net" | "common.multi_layer_net_extend":
+            return _net_replacement(getattr(models, name), book)
+        case _:
+            return function_replacement(getattr(HOMES[module], name), book)
+
+
+def _subclass(base: type, book: type, attributes: dict[str, Any]) -> type:
+    """Return a class under the book's name, so that pickles name what the script imports."""
+    return type(book.__name__, (base,), {"__module__": book.__module__, "__qualname__": book.__qualname__,
+                                         "__doc__": base.__doc__, **attributes})
+
+
+def _net_replacement(base: Any, book: type) -> type:
+    """Return a network that takes the book's arguments and has float64 parameters, as the book's has."""
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        base.__init__(self, *args, **kwargs, dtype=np.float64)
+
+    __init__.__signature__ = inspect.signature(book.__init__)  # type: ignore[misc, attr-defined]
+    return _subclass(base, book, {"__init__": __init__})

@@ -1,0 +1,70 @@
+"""SimpleConvNet, the network of the book's chapter 7."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from ..engine import Network
+from ..layers import Affine, Convolution, Pooling, Relu
+from ..shapes import conv_output_size, whole
+
+_CONV = MappingProxyType({"filter_num": 30, "filter_size": 5, "pad": 0, "stride": 1})
+
+
+class SimpleConvNet(Network):
+    """conv - relu - pool - affine - relu - affine - softmax.
+
+    Parameters
+    ----------
+    input_dim : (int, int, int), default (1, 28, 28)
+        Channels, height and width of the images.
+    conv_param : mapping
+        `filter_num`, `filter_size`, `pad` and `stride` of the convolution.
+    hidden_size : int, default 100
+        Neurons of the hidden Affine layer.
+    output_size : int, default 10
+        Number of classes.
+    weight_init_std : float, default 0.01
+        The initial weights are ``weight_init_std * randn``, the biases 0.
+    dtype : dtype, default float32
+        Dtype of the parameters.
+    seed : int or Generator, optional
+        Where the initial weights come from; without it from NumPy's global generator, in the book's order.
+
+    Raises
+    ------
+    ValueError
+        If the images are too small, or `conv_param` is incomplete.
+    """
+
+    def __init__(self, input_dim: tuple[int, int, int] = (1, 28, 28), conv_param: Mapping[str, Any] = _CONV,
+                 hidden_size: int = 100, output_size: int = 10, weight_init_std: float = 0.01, *,
+                 dtype: DTypeLike = np.float32, seed: int | np.random.Generator | None = None) -> None:
+        super().__init__(dtype=dtype)
+        if np.shape(input_dim) != (3,):
+            raise ValueError(f"SimpleConvNet: input_dim is {input_dim!r}, expected (channels, height, width)")
+        missing = {"filter_num", "filter_size", "pad", "stride"} - conv_param.keys()
+        if missing:
+            raise ValueError(f"SimpleConvNet: conv_param has no {', '.join(sorted(missing))}")
+        C, H, W = (whole(n, "SimpleConvNet: each of input_dim", 1) for n in input_dim)
+        FN, size = (whole(conv_param[key], f"SimpleConvNet: conv_param[{key!r}]", 1)
+                    for key in ("filter_num", "filter_size"))
+        hidden_size = whole(hidden_size, "SimpleConvNet: hidden_size", 1)
+        output_size = whole(output_size, "SimpleConvNet: output_size", 1)
+        stride, pad = conv_param["stride"], conv_param["pad"]
+        OH, OW = (conv_output_size(conv_output_size(n, size, stride, pad), 2, 2) for n in (H, W))
+        rng = None if seed is None else np.random.default_rng(seed)
+
+        def weights(*shape: int) -> np.ndarray:
+            return weight_init_std * (np.random.randn(*shape) if rng is None else rng.standard_normal(shape))
+
+        self.add(Convolution(weights(FN, C, size, size), np.zeros(FN), stride, pad))
+        self.add(Relu())
+        self.add(Pooling(pool_h=2, pool_w=2, stride=2))
+        self.add(Affine(weights(FN * OH * OW, hidden_size), np.zeros(hidden_size)))
+        self.add(Relu())
+        self.add(Affine(weights(hidden_size, output_size), np.zeros(output_size)))
