@@ -164,15 +164,19 @@ class Trainer:
 
     def _update(self, batch: np.ndarray) -> float:
         """Change the parameters by one batch and return its loss."""
+        x, t = self.x_train, self.t_train
         if getattr(self.network.gradient, "__func__", None) is Network.gradient:
-            grads = self.network.gradient(self.x_train, self.t_train, batch)  # reads the samples where they are
-        else:
-            grads = self.network.gradient(self.x_train[batch], self.t_train[batch])
+            return self._apply(self.network.gradient(x, t, batch), x, t, batch)  # reads the samples where they are
+        x, t = x[batch], t[batch]
+        return self._apply(self.network.gradient(x, t), x, t)
+
+    def _apply(self, grads: Mapping[str, Any], x: np.ndarray, t: np.ndarray, batch: Any = slice(None)) -> float:
+        """Update the parameters and return the loss that the gradients are of; where there is none, the new one."""
         loss = getattr(getattr(self.network, "last_layer", None), "loss", None)
         if loss is not None:
             loss += getattr(self.network, "penalty", 0)
         self.optimizer.update(self.network.params, grads)
-        return float(self.network.loss(self.x_train[batch], self.t_train[batch]) if loss is None else loss)
+        return float(self.network.loss(x[batch], t[batch]) if loss is None else loss)
 
     def _accuracy(self, x: np.ndarray, t: np.ndarray) -> float:
         return float(self.network.accuracy(x, t))

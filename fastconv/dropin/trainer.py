@@ -60,24 +60,21 @@ class BookTrainer(Trainer):
         x, t = self.x_train[batch], self.t_train[batch]
         with watched(self.network) as trace, report.book_seconds() as seconds:
             grads = self.network.gradient(x, t)
-        self._book_seconds = seconds[0]
-        loss = getattr(getattr(self.network, "last_layer", None), "loss", None)
-        loss = float(self.network.loss(x, t) if loss is None else loss)
+        self._book_seconds, self._is_known = seconds[0], True
         name = type(self.network).__name__
-        dtype = np.result_type(self.precision, x.dtype) if x.dtype.kind == "f" else self.precision
-        self._is_known = True
         try:
-            found = recognise(self.network, x, t, trace, grads)
+            chain, owners = recognise(self.network, x, t, trace, grads)
         except NotRecognised as reason:
             report.note(f"{name} trained layer by layer: {reason}")
-            found = None
+            return self._apply(grads, x, t)
+        loss = float(trace.forward[-1][0].loss)
         self.optimizer.update(self.network.params, grads)
-        if found is not None:
-            self._twin = Twin(*found, dtype)
-            self._predicts = predicts(self.network, self._twin, x[:1])
-            if self._predicts:
-                self.network.predict = self._twin.predict
-            report.note(f"{name} trained on the engine in {dtype}")
+        dtype = np.result_type(self.precision, x.dtype) if x.dtype.kind == "f" else self.precision
+        self._twin = Twin(chain, owners, dtype)
+        self._predicts = predicts(self.network, self._twin, x[:1])
+        if self._predicts:
+            self.network.predict = self._twin.predict
+        report.note(f"{name} trained on the engine in {dtype}")
         return loss
 
     def _accuracy(self, x: np.ndarray, t: np.ndarray) -> float:

@@ -76,8 +76,8 @@ class Network:
         """The loss's weight decay, ``0.5 * weight_decay_lambda * sum(W**2)`` over all W."""
         if not self.weight_decay_lambda:
             return 0.0
-        squares = sum(float(np.vdot(W, W)) for key, W in self.params.items() if key.startswith("W"))
-        return 0.5 * self.weight_decay_lambda * squares
+        squares = sum(np.square(W, dtype=np.float64).sum() for key, W in self.params.items() if key.startswith("W"))
+        return float(0.5 * self.weight_decay_lambda * squares)
 
     def add(self, layer: Any, *, inputs: Sources = None, name: str | None = None) -> int:
         """Append a layer.

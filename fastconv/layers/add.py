@@ -20,6 +20,9 @@ class Add:
     def __init__(self) -> None:
         self._shape: Shape | None = None
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
     def forward(self, *xs: ArrayLike) -> Array:
         """Return the sum of two or more arrays of one shape, added from left to right.
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from ..arrays import Array, as_array, channels_last, contiguous, from_channels_last, native, result_dtype
 from ..dispatch import kernels
 from ..shapes import Shape, check_dout
-from .broadcast import to_parameter, to_vector
+from .broadcast import by, to_parameter, to_vector
 
 
 class Affine:
@@ -39,6 +39,9 @@ class Affine:
         self.dW: Array | None = None
         self.db: Array | None = None
         self._shape: Shape | None = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(W: {by(self.W)})"
 
     def forward(self, x: ArrayLike) -> Array:
         """Return (N, M) for `x` (N, ...) of D values a sample."""

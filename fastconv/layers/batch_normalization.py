@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from ..arrays import Array, as_array, contiguous, result_dtype
 from ..dispatch import kernels
 from ..shapes import Shape, check_dout
-from .broadcast import to_parameter, to_vector
+from .broadcast import by, to_parameter, to_vector
 from .rows import Rows
 
 EPS = 1e-6
@@ -51,6 +51,9 @@ class BatchNormalization:
         self.dgamma: Array | None = None
         self.dbeta: Array | None = None
         self._shape: Shape | None = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(gamma: {by(self.gamma)}, momentum={self.momentum})"
 
     def forward(self, x: ArrayLike, train_flg: bool = True) -> Array:
         """Return the normalized `x`, (N, D) or (N, C, H, W); training updates the running statistics too."""
@@ -104,6 +107,13 @@ class BatchNormalization:
     def xc(self) -> Array | None:
         """The centred input of the last training pass (M, features): M images, or M pixels (per channel)."""
         return None if self._shape is None else self._frame.features_of(self._rows - self._mean)
+
+    @property
+    def xn(self) -> Array | None:
+        """The normalized input of the last training pass (M, features)."""
+        if self._shape is None:
+            return None
+        return self._frame.features_of((self._rows - self._mean) / np.sqrt(self._var + EPS))
 
 
 def _features(where: str, x_shape: Shape, gamma: ArrayLike, beta: ArrayLike) -> int:

@@ -32,3 +32,8 @@ def to_parameter(gradient: Array, parameter: Any, dtype: np.dtype[Any]) -> Array
     if shape != gradient.shape and np.size(parameter) == 1:
         gradient = gradient.sum(dtype=np.float64, keepdims=True)
     return gradient.reshape(shape).astype(dtype, copy=False)
+
+
+def by(parameter: Any) -> str:
+    """Return a parameter's shape for people: ``16x1x3x3``."""
+    return "x".join(map(str, np.shape(parameter))) or "a number"

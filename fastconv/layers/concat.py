@@ -30,6 +30,9 @@ class Concat:
         self.axis = axis
         self._shape: Shape | None = None
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
     def forward(self, *xs: ArrayLike) -> Array:
         """Return two or more arrays as one, (N, C0 + C1 + ..., H, W) or (N, D0 + D1 + ...).
 

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from ..arrays import Array, as_array, channels_last, contiguous, from_channels_last, result_dtype
 from ..dispatch import kernels
 from ..shapes import ConvolutionGeometry, Pair, Shape, check_dout, convolution_geometry, pair, whole
-from .broadcast import to_parameter, to_vector
+from .broadcast import by, to_parameter, to_vector
 from .windows import windows
 
 
@@ -51,6 +51,10 @@ class Convolution:
         self.dW: Array | None = None
         self.db: Array | None = None
         self._shape: Shape | None = None
+
+    def __repr__(self) -> str:
+        more = "".join(f", {name}={getattr(self, name)}" for name in ("dilation", "groups") if getattr(self, name) != 1)
+        return f"{type(self).__name__}(W: {by(self.W)}, stride={self.stride}, pad={self.pad}{more})"
 
     def forward(self, x: ArrayLike) -> Array:
         """Return the convolution (N, FN, OH, OW) of the images `x` (N, C, H, W)."""

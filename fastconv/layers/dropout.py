@@ -51,6 +51,9 @@ class Dropout:
         self.rng = rng
         self._shape: Shape | None = None
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.dropout_ratio})"
+
     def draw_key(self) -> int:
         """Return the key of the next mask, 0 to 2**64 - 1, from `rng` or NumPy's global generator."""
         if self.rng is None:

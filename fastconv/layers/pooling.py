@@ -46,6 +46,10 @@ class Pooling:
         self.x: Array | None = None
         self._shape: Shape | None = None
 
+    def __repr__(self) -> str:
+        mode = "" if self.mode == "max" else f", mode={self.mode!r}"
+        return f"{type(self).__name__}({self.pool_h}x{self.pool_w}, stride={self.stride}, pad={self.pad}{mode})"
+
     def forward(self, x: ArrayLike) -> Array:
         """Return the pooled images (N, C, OH, OW) of `x` (N, C, H, W)."""
         x = as_array("Pooling.forward", "x", x)

@@ -27,6 +27,9 @@ class Relu:
     def __init__(self) -> None:
         self._shape: Shape | None = None
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
     def forward(self, x: ArrayLike) -> Array:
         """Return max(x, 0) for `x` of any shape, in the memory layout of `x`."""
         x = as_array("Relu.forward", "x", x)

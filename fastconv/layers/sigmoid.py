@@ -28,6 +28,9 @@ class Sigmoid:
         self.out: Array | None = None
         self._shape: Shape | None = None
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
     def forward(self, x: ArrayLike) -> Array:
         """Return the sigmoid of `x` of any shape, in the memory layout of `x`."""
         x = as_array("Sigmoid.forward", "x", x)

@@ -31,6 +31,9 @@ class SoftmaxWithLoss:
         self.y: Array | None = None
         self.t: Array | None = None
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
     def forward(self, x: ArrayLike, t: ArrayLike) -> float:
         """Return the loss of the scores `x` (N, K) for the labels `t`; 0 for an empty batch.
 

@@ -1,8 +1,8 @@
 """What the book's fully connected networks share: layers by name, initial weights, weight decay."""
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -33,37 +33,35 @@ class FullyConnected(Network):
         where = type(self).__name__
         if str(activation).lower() not in ACTIVATIONS:
             raise ValueError(f"{where}: activation is {activation!r}, expected {' or '.join(map(repr, ACTIVATIONS))}")
+        if not np.iterable(hidden_size_list):
+            raise TypeError(f"{where}: hidden_size_list is {hidden_size_list!r}, expected a sequence of integers")
         self.input_size = whole(input_size, f"{where}: input_size", 1)
         self.hidden_size_list = [whole(n, f"{where}: each of hidden_size_list", 1) for n in hidden_size_list]
         self.output_size = whole(output_size, f"{where}: output_size", 1)
         self.hidden_layer_num = len(self.hidden_size_list)
-        self.weight_decay_lambda = weight_decay_lambda
-        self._names: list[str] = []
+        self.weight_decay_lambda = number(weight_decay_lambda, f"{where}: weight_decay_lambda")
         rng = None if seed is None else np.random.default_rng(seed)
         sizes = [self.input_size, *self.hidden_size_list, self.output_size]
         affine, normalization, activated, dropped = names
-        for number, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False), 1):
+        for i, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False), 1):
             std = _std(where, weight_init_std, inputs)
             normal = np.random.randn(inputs, outputs) if rng is None else rng.standard_normal((inputs, outputs))
-            self._append(f"{affine}{number}", Affine(std * normal, np.zeros(outputs)))
-            if number == len(sizes) - 1:
+            self.add(Affine(std * normal, np.zeros(outputs)), name=f"{affine}{i}")
+            if i == len(sizes) - 1:
                 break
             if normalize:
-                self._append(f"{normalization}{number}", BatchNormalization(np.ones(outputs), np.zeros(outputs)))
-            self._append(f"{activated}{number}", ACTIVATIONS[str(activation).lower()]())
+                self.add(BatchNormalization(np.ones(outputs), np.zeros(outputs)), name=f"{normalization}{i}")
+            self.add(ACTIVATIONS[str(activation).lower()](), name=f"{activated}{i}")
             if dropout is not None:
-                self._append(f"{dropped}{number}", Dropout(dropout))
+                self.add(Dropout(dropout), name=f"{dropped}{i}")
         if rng is not None:
             self.seed(rng)
 
     @property
-    def layers(self) -> Any:
-        """The layers by the book's names, in their order."""
-        return OrderedDict(zip(self._names, self._graph.layers, strict=True))
-
-    def _append(self, name: str, layer: Any) -> None:
-        self.add(layer)
-        self._names.append(name)
+    def layers(self) -> Mapping[str | int, Any]:
+        """The layers by the book's names, in their order; later ones that were added without a name by their ids."""
+        names = {node: name for name, node in self._graph.names.items()}
+        return MappingProxyType({names.get(node, node): layer for node, layer in enumerate(self._graph.layers)})
 
 
 def _std(where: str, weight_init_std: float | str, fan_in: int) -> float:
@@ -72,4 +70,12 @@ def _std(where: str, weight_init_std: float | str, fan_in: int) -> float:
             raise ValueError(f"{where}: weight_init_std is {weight_init_std!r}, expected a number or "
                              f"{', '.join(map(repr, GAINS))}")
         return float(np.sqrt(GAINS[weight_init_std.lower()] / fan_in))
-    return float(weight_init_std)
+    return number(weight_init_std, f"{where}: weight_init_std")
+
+
+def number(value: float, name: str) -> float:
+    """Return `value` as a float, or raise TypeError with the `name` of what is no number."""
+    try:
+        return float(value + 0)
+    except TypeError:
+        raise TypeError(f"{name} must be a number, got {value!r}") from None

@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike
 from ..engine import Network
 from ..layers import Affine, Convolution, Pooling, Relu
 from ..shapes import conv_output_size, whole
+from .fully_connected import number
 
 _CONV = MappingProxyType({"filter_num": 30, "filter_size": 5, "pad": 0, "stride": 1})
 
@@ -51,16 +52,19 @@ class SimpleConvNet(Network):
         if missing:
             raise ValueError(f"SimpleConvNet: conv_param has no {', '.join(sorted(missing))}")
         C, H, W = (whole(n, "SimpleConvNet: each of input_dim", 1) for n in input_dim)
-        FN, size = (whole(conv_param[key], f"SimpleConvNet: conv_param[{key!r}]", 1)
-                    for key in ("filter_num", "filter_size"))
+        FN, size, stride, pad = (whole(conv_param[key], f"SimpleConvNet: conv_param[{key!r}]", least) for key, least in
+                                 (("filter_num", 1), ("filter_size", 1), ("stride", 1), ("pad", 0)))
         hidden_size = whole(hidden_size, "SimpleConvNet: hidden_size", 1)
         output_size = whole(output_size, "SimpleConvNet: output_size", 1)
-        stride, pad = conv_param["stride"], conv_param["pad"]
-        OH, OW = (conv_output_size(conv_output_size(n, size, stride, pad), 2, 2) for n in (H, W))
+        std = number(weight_init_std, "SimpleConvNet: weight_init_std")
+        try:
+            OH, OW = (conv_output_size(conv_output_size(n, size, stride, pad), 2, 2) for n in (H, W))
+        except ValueError as error:
+            raise ValueError(f"SimpleConvNet: the images are too small: {error}") from None
         rng = None if seed is None else np.random.default_rng(seed)
 
         def weights(*shape: int) -> np.ndarray:
-            return weight_init_std * (np.random.randn(*shape) if rng is None else rng.standard_normal(shape))
+            return std * (np.random.randn(*shape) if rng is None else rng.standard_normal(shape))
 
         self.add(Convolution(weights(FN, C, size, size), np.zeros(FN), stride, pad))
         self.add(Relu())

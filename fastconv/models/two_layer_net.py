@@ -1,4 +1,4 @@
-"""TwoLayerNet, the network of the book's chapters 4 and 5."""
+"""TwoLayerNet, the network of the book's chapter 5."""
 from __future__ import annotations
 
 from typing import Any
@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from ..shapes import whole
 from .fully_connected import FullyConnected
 
 
 class TwoLayerNet(FullyConnected):
-    """affine - relu - affine - softmax, as in chapter 5.
+    """affine - relu - affine - softmax; chapter 4 has a sigmoid in the place of the relu.
 
     Parameters
     ----------
@@ -25,6 +26,7 @@ class TwoLayerNet(FullyConnected):
 
     def __init__(self, input_size: int, hidden_size: int, output_size: int, weight_init_std: float = 0.01, *,
                  dtype: DTypeLike = np.float32, seed: int | np.random.Generator | None = None) -> None:
+        hidden_size = whole(hidden_size, "TwoLayerNet: hidden_size", 1)
         super().__init__(input_size, [hidden_size], output_size, "relu", weight_init_std, 0,
                          names=("Affine", "", "Relu", ""), dtype=dtype, seed=seed)
 

@@ -2,8 +2,8 @@
 import sys, os  # noqa: E401, I001
 sys.path.append(os.pardir)
 import numpy as np
-from deep_net import DeepNet  # noqa: E402
 from common.trainer import Trainer  # noqa: E402
+from deep_net import DeepNet  # noqa: E402
 
 np.random.seed(0)
 images, labels = np.random.rand(600, 1, 12, 12).astype(np.float32), np.random.randint(0, 10, 600)

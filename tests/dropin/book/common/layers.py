@@ -1,5 +1,6 @@
 """Layers in the manner of the book's: a column matrix and NumPy."""
 import numpy as np
+
 from common.functions import *  # noqa: F403
 from common.functions import cross_entropy_error, sigmoid, softmax
 from common.util import col2im, im2col

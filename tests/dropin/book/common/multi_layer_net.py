@@ -2,6 +2,7 @@
 from collections import OrderedDict
 
 import numpy as np
+
 from common.gradient import numerical_gradient
 from common.layers import Affine, Relu, Sigmoid, SoftmaxWithLoss
 

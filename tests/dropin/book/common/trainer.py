@@ -1,5 +1,6 @@
 """A Trainer in the manner of the book's: samples drawn with replacement, a second pass for the printed loss."""
 import numpy as np
+
 from common.optimizer import SGD, AdaGrad, Adam, Momentum, Nesterov, RMSprop
 
 
