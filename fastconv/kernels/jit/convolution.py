@@ -20,6 +20,7 @@ from .lines import LINE_BYTES, load, store, zero
 from .memory import SERIAL_WORK, flat, none, threads_for
 from .sweep import band_size, forward_axis, phase_axis, records, split_rows, sweep
 from .tile import MR
+from .turns import first_turn, take_number
 from .winograd import (
     HALF,
     LANES,
@@ -83,10 +84,10 @@ def convolution_backward_weight(x, dout, stride, pad, dilation, groups, dweight,
     n_threads, FH, FW = threads_for(n_threads, job.work, SERIAL_WORK), *dweight.shape[2:]
     arrays = flat(x), flat(dout), len(x), FH * FW, flat(dweight), flat(dbias)
     if job.winograd:
-        if _winograd_gradient(n_threads, job.sweeps, *arrays, job.lanes, job.chunk, job.buffer):
+        if _winograd_gradient(n_threads, n_threads, job.sweeps, *arrays, job.lanes, job.chunk, job.buffer):
             return
         job = _gradient_job(*shapes, False)
-    _direct_gradient(n_threads, job.sweeps, *arrays, job.lanes, job.chunk, job.buffer, job.places)
+    _direct_gradient(n_threads, n_threads, job.sweeps, *arrays, job.lanes, job.chunk, job.buffer, job.places)
 
 
 # ---- forward and data gradient
@@ -98,25 +99,34 @@ def _sweep(job, source, weight, bias, output_step, channel_step, out, n_threads)
     n_threads = threads_for(n_threads, job.work, SERIAL_WORK)
     group_size = FN // int(job.sweeps["groups"][0]) * CG * FH * FW
     arrays = flat(source), len(source), flat(weight), bias, group_size, output_step, channel_step, FW
-    if job.winograd and settings.winograd and _winograd_sweep(n_threads, job.sweeps, *arrays, flat(out)):
+    if job.winograd and settings.winograd and _winograd_sweep(n_threads, n_threads, job.sweeps, *arrays, flat(out)):
         return
-    _direct_sweep(n_threads, job.sweeps, *arrays, job.chunk, job.buffer, job.places, flat(out))
+    _direct_sweep(n_threads, n_threads, job.sweeps, *arrays, job.chunk, job.buffer, job.places, flat(out))
 
 
 @Loop
-def _direct_sweep(sweeps, source, images, weight, bias, group_size, output_step, channel_step, filter_w, chunk, buffer,
+def _direct_sweep(workers, sweeps, source, images, weight, bias, group_size, output_step, channel_step, filter_w, chunk, buffer,
                   places, out):
     """Pack the weights into lines, then take the tile over every band of every image."""
     lines, lanes, depth, bands = sweeps[0].lines, sweeps[0].lanes, sweeps[0].depth, sweeps[0].bands
     packed, bias_lines = np.empty(lines * depth * lanes, out.dtype), np.empty(lines * lanes, out.dtype)
-    for line in prange(lines):
-        pack_weights(sweeps[0], line, weight, bias, group_size, output_step, channel_step, filter_w, packed,
-                     line * depth * lanes, bias_lines)
+    turn = first_turn()
+    for _ in prange(workers):
+        line = take_number(turn)
+        while line < lines:
+            pack_weights(sweeps[0], line, weight, bias, group_size, output_step, channel_step, filter_w, packed,
+                         line * depth * lanes, bias_lines)
+            line = take_number(turn)
     chunks = -(-lines // chunk)
-    for task in prange(images * bands * chunks):
-        band, first = task // chunks, task % chunks * chunk
-        sweep_band(sweeps[0], source, 0, packed, 0, bias_lines, 0, band // bands, band % bands * sweeps[0].rows, first,
-                   min(lines, first + chunk), False, out, 0, np.empty(buffer, out.dtype), np.empty(places, np.int64))
+    tasks, turn = images * bands * chunks, first_turn()
+    for _ in prange(workers):
+        scratch, where = np.empty(buffer, out.dtype), np.empty(places, np.int64)
+        task = take_number(turn)
+        while task < tasks:
+            band, first = task // chunks, task % chunks * chunk
+            sweep_band(sweeps[0], source, 0, packed, 0, bias_lines, 0, band // bands, band % bands * sweeps[0].rows,
+                       first, min(lines, first + chunk), False, out, 0, scratch, where)
+            task = take_number(turn)
 
 
 @inner
@@ -127,32 +137,40 @@ def pack_weights(s, line, weight, bias, group_size, output_step, channel_step, f
 
 
 @Loop
-def _winograd_sweep(sweeps, source, images, weight, bias, group_size, output_step, channel_step, filter_w, out):
+def _winograd_sweep(workers, sweeps, source, images, weight, bias, group_size, output_step, channel_step, filter_w, out):
     """Transform the weights, then take blocks of tiles; return whether all results are finite."""
     lines, channels, block = sweeps[0].lines, sweeps[0].channels, usual_block(sweeps[0].channels)
     line_size, u_size, count = sweeps[0].depth * LANES, POINTS * (channels | 1) * LANES, tile_count(sweeps[0], images)
     u, bias_lines = np.empty(lines * u_size, out.dtype), np.empty(lines * LANES, out.dtype)
-    for line in prange(lines):
+    turn = first_turn()
+    for _ in prange(workers):
         packed = np.empty(line_size + HALF, out.dtype)
-        pack_weights(sweeps[0], line, weight, bias, group_size, output_step,
-                     channel_step, filter_w, packed, 0, bias_lines)
-        transform_line(sweeps[0], tiling(sweeps[0], 1, block), packed, 0, u, line * u_size, packed[line_size:])
+        line = take_number(turn)
+        while line < lines:
+            pack_weights(sweeps[0], line, weight, bias, group_size, output_step, channel_step, filter_w, packed, 0,
+                         bias_lines)
+            transform_line(sweeps[0], tiling(sweeps[0], 1, block), packed, 0, u, line * u_size, packed[line_size:])
+            line = take_number(turn)
     blocks = -(-count // block)
     chunk = min(lines, max(4, -(-lines // max(1, -(-TASKS // blocks)))))
     chunks = -(-lines // chunk)
-    finite, no_bytes = np.ones(blocks * chunks, np.uint8), np.empty(1, np.uint8)
-    for task in prange(blocks * chunks):
-        first = task % chunks * chunk
+    tasks, turn = blocks * chunks, first_turn()
+    finite, no_bytes = np.ones(tasks, np.uint8), np.empty(1, np.uint8)
+    for _ in prange(workers):
         t, scratch = tiling(sweeps[0], images, block), np.empty(winograd_scratch(channels, block), out.dtype)
-        finite[task] = winograd_block(sweeps[0], t, source, 0, u, 0, bias_lines, 0, task // chunks * block, first,
-                                      min(lines, first + chunk), no_finish(), source, no_bytes, out, 0, scratch)
+        task = take_number(turn)
+        while task < tasks:
+            first = task % chunks * chunk
+            finite[task] = winograd_block(sweeps[0], t, source, 0, u, 0, bias_lines, 0, task // chunks * block, first,
+                                          min(lines, first + chunk), no_finish(), source, no_bytes, out, 0, scratch)
+            task = take_number(turn)
     return finite.all()
 
 
 # ---- weight gradient
 
 @Loop
-def _direct_gradient(sweeps, x, dout, images, filter_size, dweight, dbias, lanes, chunk, buffer, places):
+def _direct_gradient(workers, sweeps, x, dout, images, filter_size, dweight, dbias, lanes, chunk, buffer, places):
     """Lanes of bands, each with a private gradient [line][depth + 1][lane outputs], the last for the bias.
 
     The number of lanes follows from the sizes, so the order of the sum does too.
@@ -160,29 +178,38 @@ def _direct_gradient(sweeps, x, dout, images, filter_size, dweight, dbias, lanes
     lines, units, line_size = sweeps[0].lines, images * sweeps[0].bands, (sweeps[0].depth + 1) * sweeps[0].lanes
     chunks = -(-lines // chunk)
     sums = np.empty(lanes * lines * line_size, x.dtype)
-    for task in prange(lanes * chunks):
-        lane, first = task // chunks, task % chunks * chunk
-        last, at = min(lines, first + chunk), lane * lines * line_size
-        zero(sums, at + first * line_size, (last - first) * line_size)
-        gradient_lane(sweeps[0], x, 0, dout, 0, units * lane // lanes, units * (lane + 1) // lanes,
-                      first, last, sums, at, np.empty(buffer, x.dtype), np.empty(places, np.int64))
+    tasks, turn = lanes * chunks, first_turn()
+    for _ in prange(workers):
+        scratch, where = np.empty(buffer, x.dtype), np.empty(places, np.int64)
+        task = take_number(turn)
+        while task < tasks:
+            lane, first = task // chunks, task % chunks * chunk
+            last, at = min(lines, first + chunk), lane * lines * line_size
+            zero(sums, at + first * line_size, (last - first) * line_size)
+            gradient_lane(sweeps[0], x, 0, dout, 0, units * lane // lanes, units * (lane + 1) // lanes, first, last,
+                          sums, at, scratch, where)
+            task = take_number(turn)
     for line in prange(lines):
         add_lanes(sweeps[0], sums, 0, lanes, lines * line_size, line, filter_size, dweight, dbias)
 
 
 @Loop
-def _winograd_gradient(sweeps, x, dout, images, filter_size, dweight, dbias, lanes, chunk, buffer):
+def _winograd_gradient(workers, sweeps, x, dout, images, filter_size, dweight, dbias, lanes, chunk, buffer):
     """Lanes of blocks of tiles; return whether all results are finite."""
     lines, block, size = sweeps[0].lines, usual_block(sweeps[0].channels), sweeps[0].depth * LANES
     units, u_size = -(-tile_count(sweeps[0], images) // block), POINTS * (sweeps[0].channels | 1) * LANES
     lane_size, chunks = lines * (u_size + LANES), -(-lines // chunk)
     u = np.empty(lanes * lane_size, x.dtype)
-    for task in prange(lanes * chunks):
-        lane, first = task // chunks, task % chunks * chunk
-        at = lane * lane_size
-        gradient_blocks(sweeps[0], tiling(sweeps[0], images, block), x, 0, dout, 0, units * lane // lanes,
-                        units * (lane + 1) // lanes, first, min(lines, first + chunk), u, at, u, at + lines * u_size,
-                        np.empty(buffer, x.dtype))
+    tasks, turn = lanes * chunks, first_turn()
+    for _ in prange(workers):
+        t, scratch = tiling(sweeps[0], images, block), np.empty(buffer, x.dtype)
+        task = take_number(turn)
+        while task < tasks:
+            lane, first = task // chunks, task % chunks * chunk
+            at = lane * lane_size
+            gradient_blocks(sweeps[0], t, x, 0, dout, 0, units * lane // lanes, units * (lane + 1) // lanes, first,
+                            min(lines, first + chunk), u, at, u, at + lines * u_size, scratch)
+            task = take_number(turn)
     finite = np.ones(lines, np.uint8)
     for line in prange(lines):
         taps, half = np.empty(size + LANES, x.dtype), np.empty(2 * HALF, x.dtype)

@@ -17,6 +17,7 @@ from .compile import Loop, inner
 from .lines import LINE_BYTES, fill, load, store, widened
 from .memory import SERIAL_WORK, flat, none, threads_for
 from .tile import MR, tile
+from .turns import first_turn, take_number
 
 KC = 256       # a packed line of b, KC * 64 bytes, stays in L1
 MC = 120       # rows of a per task at most: MC * KC values stay in L2; a multiple of every MR
@@ -38,7 +39,8 @@ def gemm(a, b, bias, out, n_threads):
     part = -(-M // ROW_PARTS)
     rows = min(MC, max(MR, -(-part // MR) * MR))
     (a, a_row, a_column), (b, b_row, b_column) = _steps(a), _steps(b)
-    _gemm(threads_for(n_threads, M * lines * lanes * max(K, 1), SERIAL_WORK), M, N, K, a, a_row, a_column,
+    n_threads = threads_for(n_threads, M * lines * lanes * max(K, 1), SERIAL_WORK)
+    _gemm(n_threads, n_threads, M, N, K, a, a_row, a_column,
           b, b_row, b_column, none(out.dtype) if bias is None else flat(bias), panel, rows, lanes, flat(out))
 
 
@@ -58,7 +60,7 @@ def _steps(a):
 
 
 @Loop
-def _gemm(M, N, K, a, a_row, a_column, b, b_row, b_column, bias, panel, rows, lanes, out):
+def _gemm(workers, M, N, K, a, a_row, a_column, b, b_row, b_column, bias, panel, rows, lanes, out):
     lines, blocks = -(-N // lanes), max(1, -(-K // KC))
     packed = np.empty(panel * lines * lanes * KC, out.dtype)
     line_tasks, row_tasks = -(-lines // NC), -(-M // rows)
@@ -67,13 +69,17 @@ def _gemm(M, N, K, a, a_row, a_column, b, b_row, b_column, bias, panel, rows, la
         for task in prange((last - first) * lines):
             block, line = task // lines, task % lines
             pack(b, b_row, b_column, N, K, (first + block) * KC, line, lanes, packed, block * lines * lanes * KC)
-        for task in prange(row_tasks * line_tasks):
-            row, line = task // line_tasks * rows, task % line_tasks * NC
+        tasks, turn = row_tasks * line_tasks, first_turn()
+        for _ in prange(workers):
             buffer = np.empty(rows * KC if a_column != 1 else 0, out.dtype)
-            for block in range(first, last):
-                multiply_block(M, N, K, a, a_row, a_column, bias, block * KC, packed,
-                               (block - first) * lines * lanes * KC, row, min(M, row + rows), line,
-                               min(lines, line + NC), lanes, out, buffer)
+            task = take_number(turn)
+            while task < tasks:
+                row, line = task // line_tasks * rows, task % line_tasks * NC
+                for block in range(first, last):
+                    multiply_block(M, N, K, a, a_row, a_column, bias, block * KC, packed,
+                                   (block - first) * lines * lanes * KC, row, min(M, row + rows), line,
+                                   min(lines, line + NC), lanes, out, buffer)
+                task = take_number(turn)
 
 
 @inner

@@ -22,9 +22,10 @@ from .dropout import dropout_threshold
 from .filters import FILTERS, Layout, pack, reduce, without_room
 from .float_mode import flush_denormals, restore_mode
 from .memory import flat, none
-from .plan_state import COLUMNS, KINDS, MAP, STEP, Batch, Chunk, Memory, Tables, number_of, start_of, table, take_number
+from .plan_state import COLUMNS, KINDS, MAP, STEP, Batch, Chunk, Memory, Tables, number_of, start_of, table
 from .plan_steps import run_step
 from .sweep import records
+from .turns import take_number
 from .windows import POOL, pool_record
 
 LANES = 16           # private gradients at most, each of some images

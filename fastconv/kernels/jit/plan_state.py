@@ -17,7 +17,6 @@ from numba.extending import intrinsic
 
 from . import plain
 from .compile import inline
-from .lines import pointer
 from .windows import POOL
 
 MAP = np.dtype([(name, np.int64) for name in (
@@ -130,17 +129,6 @@ def start_of(part, images, cut):
     return part * (images // cut) + min(part, images % cut)
 
 
-@intrinsic
-def take_number(typingctx, counter):
-    """Return counter[0] and add one to it, at once for all threads."""
-    def codegen(context, builder, signature, args):
-        zero = ir.Constant(ir.IntType(64), 0)
-        address = pointer(context, builder, counter, args[0], zero)
-        return builder.atomic_rmw("add", address, ir.Constant(ir.IntType(64), 1), "seq_cst")
-
-    return types.int64(counter), codegen
-
-
 def _at_address(kind: ir.Type, name: str) -> Any:
     @intrinsic
     def read(typingctx, address):
@@ -155,7 +143,6 @@ float64_at = _at_address(ir.DoubleType(), "float64")
 uint8_at = _at_address(ir.IntType(8), "uint8")
 
 if numba.config.DISABLE_JIT:
-    take_number = plain.take_number
     float32_at, float64_at, uint8_at = (plain.at_address(kind) for kind in "fdB")
 
 
