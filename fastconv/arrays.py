@@ -59,10 +59,14 @@ def result_dtype(where: str, **operands: Any) -> tuple[np.dtype[Any], np.dtype[A
     TypeError
         If an operand is complex, a string, an object or no number at all.
     """
+    kind = None
     for operand in operands.values():
-        if operand is not FLOAT32 and (type(operand) is not ndarray or operand.dtype is not FLOAT32):
-            return _promote(where, operands)
-    return FLOAT32, FLOAT32
+        dtype = operand.dtype if type(operand) is ndarray else operand
+        if dtype is not kind:
+            if kind is not None or (dtype is not FLOAT32 and dtype is not FLOAT64):
+                return _promote(where, operands)
+            kind = dtype
+    return (FLOAT64, FLOAT64) if kind is FLOAT64 else (FLOAT32, FLOAT32)
 
 
 def _promote(where: str, operands: dict[str, Any]) -> tuple[np.dtype[Any], np.dtype[Any]]:

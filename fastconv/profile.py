@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,20 +45,20 @@ def _step(network: Network, x: np.ndarray, t: np.ndarray, optimizer: Any) -> lis
     forward: list[float] = []
     backward: list[float] = []
     operations: list[float] = []
-    y = x
-    for layer in network.layers:
+    y, layers = x, list(network.layers.values() if isinstance(network.layers, Mapping) else network.layers)
+    for layer in layers:
         seconds, y = _timed(layer.forward, y)
         forward.append(seconds)
         operations.append(_multiply_adds(layer, y.shape))
     loss_forward, _ = _timed(network.last_layer.forward, y, t)
     loss_backward, dout = _timed(network.last_layer.backward, 1)
-    for i, layer in reversed(list(enumerate(network.layers))):
+    for i, layer in reversed(list(enumerate(layers))):
         # nobody needs the gradient of the images
         spared = {"need_dx": False} if i == 0 and isinstance(layer, Convolution | Affine) else {}
         seconds, dout = _timed(layer.backward, dout, **spared)
         backward.insert(0, seconds)
     rows = []
-    for i, layer in enumerate(network.layers):
+    for i, layer in enumerate(layers):
         passes = 2 if i == 0 else 3
         rows.append(LayerTime(f"{i:2} {type(layer).__name__}", forward[i], backward[i], 2 * passes * operations[i]))
     rows.append(LayerTime(type(network.last_layer).__name__, loss_forward, loss_backward, 0))

@@ -51,6 +51,14 @@ def whole(value: int, name: str, minimum: int = 0) -> int:
     return n
 
 
+def number(value: float, name: str) -> float:
+    """Return `value` as a float, or raise TypeError with the `name` of what is no number."""
+    try:
+        return float(value + 0)
+    except TypeError:
+        raise TypeError(f"{name} must be a number, got {value!r}") from None
+
+
 def pair(value: int | Pair, name: str, minimum: int = 0) -> Pair:
     """Return `value`, an integer or a tuple (h, w), as a pair.
 

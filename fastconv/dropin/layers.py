@@ -1,13 +1,13 @@
 """fastconv's layers in the place of the book's, whose own code takes over what ours refuse."""
 from __future__ import annotations
 
+import functools
 import inspect
 from typing import Any
 
 import numpy as np
 
 from .. import layers
-from .fallback import undisturbed
 from .report import report
 
 STATE = ("W", "b", "gamma", "beta", "momentum", "running_mean", "running_var")
@@ -114,32 +114,30 @@ def _copy(names: tuple[str, ...], source: Any, target: Any) -> None:
 def _counted(kind: Any, book: type) -> type:
     """Return the layer with its calls counted, and the book's timed beside them once for each shape."""
 
+    name = book.__name__
+
     class Layer(kind):
         _book = book
-        _beside: Any = None
+        _given: Any = None
 
         def forward(self, *args: Any, **kwargs: Any) -> Any:
-            def by_the_book() -> None:
-                with undisturbed():
-                    self._beside = _stand_in(self, book)
-                    self._beside.forward(*args, **kwargs)
-
-            self._beside = None
-            return report.call(f"{book.__name__}.forward", _shapes(self, args, kwargs),
-                               lambda: kind.forward(self, *args, **kwargs), by_the_book)
+            self._given = args, kwargs
+            return report.call(f"{name}.forward", _shapes(self, args, kwargs),
+                               lambda: kind.forward(self, *args, **kwargs),
+                               lambda: functools.partial(_stand_in(self, book).forward, *args, **kwargs))
 
         def backward(self, *args: Any, **kwargs: Any) -> Any:
-            def by_the_book() -> None:
-                if self._beside is not None:
-                    with undisturbed():
-                        self._beside.backward(*map(_copied, args))
+            def by_the_book() -> Any:
+                beside, (given, more) = _stand_in(self, book), self._given
+                beside.forward(*given, **more)
+                # copies, because the book's Relu writes to dout
+                return functools.partial(beside.backward, *map(_copied, args), **kwargs)
 
             key = _shapes(self, (*args, getattr(self, "_shape", None)), kwargs)
-            return report.call(f"{book.__name__}.backward", key,
-                               lambda: kind.backward(self, *args, **kwargs), by_the_book)
+            return report.call(f"{name}.backward", key, lambda: kind.backward(self, *args, **kwargs), by_the_book)
 
-    for name in ("__name__", "__qualname__", "__module__", "__doc__", "__signature__"):
-        setattr(Layer, name, getattr(kind, name))
+    for each in ("__name__", "__qualname__", "__module__", "__doc__", "__signature__"):
+        setattr(Layer, each, getattr(kind, each))
     return Layer
 
 

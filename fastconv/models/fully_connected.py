@@ -1,22 +1,20 @@
 """What the book's fully connected networks share: layers by name, initial weights, weight decay."""
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..engine import Network
 from ..layers import Affine, BatchNormalization, Dropout, Relu, Sigmoid
-from ..shapes import whole
+from ..shapes import number, whole
+from .named_layers import NamedLayers
 
 ACTIVATIONS = {"relu": Relu, "sigmoid": Sigmoid}
 GAINS = {"relu": 2.0, "he": 2.0, "sigmoid": 1.0, "xavier": 1.0}  # std = sqrt(gain / fan_in)
 
 
-class FullyConnected(Network):
+class FullyConnected(NamedLayers):
     """Affine layers with an activation between, and the layers in a dictionary as the book has them.
 
     The initial weights are ``std * randn``; `weight_init_std` is a number, or ``'relu'``, ``'he'`` for
@@ -57,12 +55,6 @@ class FullyConnected(Network):
         if rng is not None:
             self.seed(rng)
 
-    @property
-    def layers(self) -> Mapping[str | int, Any]:
-        """The layers by the book's names, in their order; later ones that were added without a name by their ids."""
-        names = {node: name for name, node in self._graph.names.items()}
-        return MappingProxyType({names.get(node, node): layer for node, layer in enumerate(self._graph.layers)})
-
 
 def _std(where: str, weight_init_std: float | str, fan_in: int) -> float:
     if isinstance(weight_init_std, str):
@@ -71,11 +63,3 @@ def _std(where: str, weight_init_std: float | str, fan_in: int) -> float:
                              f"{', '.join(map(repr, GAINS))}")
         return float(np.sqrt(GAINS[weight_init_std.lower()] / fan_in))
     return number(weight_init_std, f"{where}: weight_init_std")
-
-
-def number(value: float, name: str) -> float:
-    """Return `value` as a float, or raise TypeError with the `name` of what is no number."""
-    try:
-        return float(value + 0)
-    except TypeError:
-        raise TypeError(f"{name} must be a number, got {value!r}") from None

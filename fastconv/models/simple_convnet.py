@@ -8,15 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..engine import Network
 from ..layers import Affine, Convolution, Pooling, Relu
-from ..shapes import conv_output_size, whole
-from .fully_connected import number
+from ..shapes import conv_output_size, number, whole
+from .named_layers import NamedLayers
 
 _CONV = MappingProxyType({"filter_num": 30, "filter_size": 5, "pad": 0, "stride": 1})
 
 
-class SimpleConvNet(Network):
+class SimpleConvNet(NamedLayers):
     """conv - relu - pool - affine - relu - affine - softmax.
 
     Parameters
@@ -66,9 +65,9 @@ class SimpleConvNet(Network):
         def weights(*shape: int) -> np.ndarray:
             return std * (np.random.randn(*shape) if rng is None else rng.standard_normal(shape))
 
-        self.add(Convolution(weights(FN, C, size, size), np.zeros(FN), stride, pad))
-        self.add(Relu())
-        self.add(Pooling(pool_h=2, pool_w=2, stride=2))
-        self.add(Affine(weights(FN * OH * OW, hidden_size), np.zeros(hidden_size)))
-        self.add(Relu())
-        self.add(Affine(weights(hidden_size, output_size), np.zeros(output_size)))
+        self.add(Convolution(weights(FN, C, size, size), np.zeros(FN), stride, pad), name="Conv1")
+        self.add(Relu(), name="Relu1")
+        self.add(Pooling(pool_h=2, pool_w=2, stride=2), name="Pool1")
+        self.add(Affine(weights(FN * OH * OW, hidden_size), np.zeros(hidden_size)), name="Affine1")
+        self.add(Relu(), name="Relu2")
+        self.add(Affine(weights(hidden_size, output_size), np.zeros(output_size)), name="Affine2")

@@ -140,7 +140,7 @@ def test_a_single_row_of_scores_is_left_to_the_book(both):
 
 @pytest.mark.parametrize("call, words", [
     (lambda m: m.Convolution(np.zeros((1, 1, 2, 2)), np.zeros(1)).forward(np.zeros((1, 1, 4, 4), complex)), "complex"),
-    (lambda m: m.Convolution(np.zeros((1, 1, 2, 2)), np.zeros(1)).forward(np.zeros((4, 4))), r"expected \(N, C, H, W\)"),
+    (lambda m: m.Pooling(2, 2).forward(np.zeros((4, 4))), r"expected \(N, C, H, W\)"),
     (lambda m: m.SoftmaxWithLoss().forward(np.zeros((2, 3)), np.array([[0], [1]])), "drop the second axis"),
     (lambda m: m.SoftmaxWithLoss().forward(np.zeros((2, 3)), np.array([0, -1])), "expected 0 to 2"),
     (lambda m: m.Affine(np.zeros((3, 2)), np.zeros(2)).forward(np.zeros((2, 4))), "4 values a sample, expected 3"),

@@ -42,13 +42,14 @@ def scores(params, x, pad=0, stride=1):
 
 def test_the_books_layers_in_the_books_order():
     network = SimpleConvNet(conv_param=conv(4, 5, pad=2, stride=3))
-    assert [type(layer) for layer in network.layers] == [Convolution, Relu, Pooling, Affine, Relu, Affine]
+    assert [type(layer) for layer in network.layers.values()] == [Convolution, Relu, Pooling, Affine, Relu, Affine]
+    assert list(network.layers) == ["Conv1", "Relu1", "Pool1", "Affine1", "Relu2", "Affine2"]
     assert type(network.last_layer) is SoftmaxWithLoss
-    for number, place in enumerate((0, 3, 5), 1):
+    for number, place in enumerate(("Conv1", "Affine1", "Affine2"), 1):
         assert network.layers[place].W is network.params[f"W{number}"]
         assert network.layers[place].b is network.params[f"b{number}"]
-    assert (network.layers[0].stride, network.layers[0].pad) == (3, 2)
-    pool = network.layers[2]
+    assert (network.layers["Conv1"].stride, network.layers["Conv1"].pad) == (3, 2)
+    pool = network.layers["Pool1"]
     assert (pool.pool_h, pool.pool_w, pool.stride, pool.pad) == (2, 2, 2, 0)
 
 

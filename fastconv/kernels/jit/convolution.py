@@ -105,8 +105,8 @@ def _sweep(job, source, weight, bias, output_step, channel_step, out, n_threads)
 
 
 @Loop
-def _direct_sweep(workers, sweeps, source, images, weight, bias, group_size, output_step, channel_step, filter_w, chunk, buffer,
-                  places, out):
+def _direct_sweep(workers, sweeps, source, images, weight, bias, group_size, output_step, channel_step, filter_w, chunk,
+                  buffer, places, out):
     """Pack the weights into lines, then take the tile over every band of every image."""
     lines, lanes, depth, bands = sweeps[0].lines, sweeps[0].lanes, sweeps[0].depth, sweeps[0].bands
     packed, bias_lines = np.empty(lines * depth * lanes, out.dtype), np.empty(lines * lanes, out.dtype)
@@ -137,7 +137,8 @@ def pack_weights(s, line, weight, bias, group_size, output_step, channel_step, f
 
 
 @Loop
-def _winograd_sweep(workers, sweeps, source, images, weight, bias, group_size, output_step, channel_step, filter_w, out):
+def _winograd_sweep(workers, sweeps, source, images, weight, bias, group_size, output_step, channel_step, filter_w,
+                    out):
     """Transform the weights, then take blocks of tiles; return whether all results are finite."""
     lines, channels, block = sweeps[0].lines, sweeps[0].channels, usual_block(sweeps[0].channels)
     line_size, u_size, count = sweeps[0].depth * LANES, POINTS * (channels | 1) * LANES, tile_count(sweeps[0], images)

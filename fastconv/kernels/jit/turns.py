@@ -8,7 +8,8 @@
             task = take_number(turn)
 
 ``prange(tasks)`` gives each thread its part beforehand; where a thread comes late, or shares its CPU with another
-process, the loop takes as long as that part does. `workers` is an argument: a function that asks Numba cannot be kept on disk.
+process, the loop takes as long as that part does. `workers` is an argument: a function that asks Numba for it could
+not be kept on disk.
 """
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ class MultiLayerNetExtend:
         self.weight_decay_lambda, self.params, self.layers = weight_decay_lambda, {}, OrderedDict()
         sizes = [input_size, *hidden_size_list, output_size]
         gain = {"relu": 2, "he": 2, "sigmoid": 1, "xavier": 1}.get(str(weight_init_std).lower())
-        for i, (inputs, outputs) in enumerate(zip(sizes[:-1], sizes[1:]), 1):
+        for i, (inputs, outputs) in enumerate(zip(sizes[:-1], sizes[1:], strict=True), 1):
             std = np.sqrt(gain / inputs) if gain else weight_init_std
             self.params[f"W{i}"], self.params[f"b{i}"] = std * np.random.randn(inputs, outputs), np.zeros(outputs)
             self.layers[f"Affine{i}"] = Affine(self.params[f"W{i}"], self.params[f"b{i}"])
