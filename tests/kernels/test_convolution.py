@@ -56,6 +56,13 @@ CASES = [
     Case((2, 33, 1, 2), (6, 5, 1), stride=(3, 1)),
     Case((2, 1, 2, 3), (5, 1, 2), stride=(2, 3)),  # stride larger than the image
     Case((0, 6, 5, 3), (5, 3, 3), pad=(1, 1)),
+    # one to three outputs of many channels, or their gradients to as few channels
+    Case((2, 6, 7, 16), (1, 3, 3), pad=(1, 1)),
+    Case((2, 5, 9, 32), (3, 3, 2), stride=(2, 1)),
+    Case((2, 4, 3, 16), (2, 1, 1)),  # narrower than the pixels that are taken together
+    Case((2, 9, 6, 1), (16, 3, 3), pad=(1, 1)),
+    Case((1, 8, 10, 3), (48, 3, 3), stride=(2, 2), pad=(1, 1)),
+    Case((1, 6, 8, 2), (16, 3, 3), pad=(1, 1), dilation=(1, 2)),
 ]
 cases = pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(map(str, case)).replace(" ", ""))
 

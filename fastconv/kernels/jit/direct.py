@@ -1,13 +1,18 @@
 """A sweep as it is defined: the register tile reads the image where the column matrix would be."""
 from __future__ import annotations
 
+import numpy as np
+
 from .compile import inner
-from .lines import load, positive, store
+from .lines import fill, load, positive, store, total
 from .sweep import fill_band, image_at, run_offsets
 from .tile import MR, listed_tile, tile
 
 SINGLE_LINES = 4     # lines that `tile_single` takes
 FEW_PIXELS = 2       # so few that a tile of MR rows would be mostly unused
+FEW_OUTPUTS = 3      # so few that a line would be mostly unused
+MOST_PRODUCTS = 1024     # of an output, for which their weights are brought into another order
+DOTS = 4             # pixels that share a line of these weights
 SHORT = 64           # products of a sum that takes hardly longer than to list a tile's rows
 PLACES = 4 * MR      # numbers that lists of rows need, beside the offsets of the runs
 
@@ -73,6 +78,34 @@ def sweep_band(s, source, source_at, packed, packed_at, bias_lines, bias_at, ima
 
 
 @inner
+def few_outputs(s, x, top, rows, offset, weight, weight_at, bias_lines, bias_at, out, target, used, relu):
+    """Sum an output's products a line of them at a time: the gradient to a gray or colour image."""
+    turned = np.empty((used, s.depth), out.dtype)
+    for f in range(used):
+        for k in range(s.depth):
+            turned[f, k] = weight[weight_at + k * s.lanes + f]
+    step, y_step = s.w.step * s.channels, s.w.stride * s.outputs
+    for h in range(rows):
+        for i in range(-(-s.w.grid // DOTS)):
+            w = min(i * DOTS, s.w.grid - DOTS)  # the last ones of a row may be done again
+            first, to = top + h * s.h.step * s.pitch + w * step, target + h * s.h.stride * s.out_row + w * y_step
+            for f in range(used):
+                a = b = c = d = fill(out, 0)
+                k, weights = 0, turned[f]
+                for r in range(s.runs):
+                    at = first + offset[r]
+                    for _ in range(s.length // s.lanes):
+                        line = load(weights, k)
+                        a, b = a + load(x, at) * line, b + load(x, at + step) * line
+                        c, d = c + load(x, at + 2 * step) * line, d + load(x, at + 3 * step) * line
+                        at += s.lanes
+                        k += s.lanes
+                for j, value in enumerate((total(a), total(b), total(c), total(d))):
+                    value += bias_lines[bias_at + f]
+                    out[to + j * y_step + f] = 0 if relu and value <= 0 else value
+
+
+@inner
 def few_pixels(s, x, top, rows, offset, weight, weight_at, bias_lines, bias_at, out, target, relu):
     """Take one pixel after another, SINGLE_LINES whole lines of outputs at a time."""
     for h in range(rows):
@@ -92,6 +125,9 @@ def sweep_line(s, x, top, rows, offset, weight, weight_at, bias_lines, bias_at, 
     x_row, x_step = s.h.step * s.pitch, s.w.step * s.channels
     y_row, y_step = s.h.stride * s.out_row, s.w.stride * s.outputs
     grid, runs, length, lanes = s.w.grid, s.runs, s.length, s.lanes
+    if used <= FEW_OUTPUTS and grid >= DOTS and length % lanes == 0 and 0 < s.depth <= MOST_PRODUCTS:
+        few_outputs(s, x, top, rows, offset, weight, weight_at, bias_lines, bias_at, out, target, used, relu)
+        return
     if used == lanes and grid >= MR and (grid % MR == 0 or s.depth <= SHORT):
         for h in range(rows):
             for i in range(-(-grid // MR)):

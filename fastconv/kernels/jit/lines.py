@@ -186,6 +186,22 @@ def widened(typingctx, a, half):
     return LineType(types.float64)(a, types.intp), codegen
 
 
+@intrinsic
+def total(typingctx, a):
+    """Return the sum of a line's values, in halves."""
+    def codegen(context, builder, signature, args):
+        line, count = args[0], args[0].type.count
+        nothing = ir.Constant(line.type, ir.Undefined)
+        while count > 1:
+            count //= 2
+            moved = [(i + count) % line.type.count for i in range(line.type.count)]
+            line = builder.fadd(line, builder.shuffle_vector(
+                line, nothing, ir.Constant(ir.VectorType(ir.IntType(32), len(moved)), moved)))
+        return builder.extract_element(line, ir.Constant(ir.IntType(32), 0))
+
+    return a.dtype(a), codegen
+
+
 # ---- choice
 
 def _zero_where(builder, condition, line):
@@ -272,6 +288,7 @@ if numba.config.DISABLE_JIT:
         positive,
         relu_pool,
         store,
+        total,
         where_positive,
         where_won,
         widened,
@@ -279,4 +296,4 @@ if numba.config.DISABLE_JIT:
     )
 
 __all__ = ["all_finite", "copy", "fill", "load", "multiply_added", "plain", "positive", "relu_pool", "store",
-           "where_positive", "where_won", "widened", "zero"]
+           "total", "where_positive", "where_won", "widened", "zero"]

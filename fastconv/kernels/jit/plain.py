@@ -37,6 +37,12 @@ def multiply_added(a, x, b):
     return a + x * b
 
 
+def total(a):
+    while len(a) > 1:
+        a = a[: len(a) // 2] + a[len(a) // 2 :]
+    return a[0]
+
+
 def widened(a, half):
     return a if a.itemsize == 8 else a[half * 8 : half * 8 + 8].astype(np.float64)
 

@@ -23,6 +23,11 @@ cdef extern from "tile.h" nogil:
                         const float* w, const float* init, bint relu, float* y, ptrdiff_t y_step)
     void tile_row_double(const double* x, ptrdiff_t x_step, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length,
                          const double* w, const double* init, bint relu, double* y, ptrdiff_t y_step)
+    const ptrdiff_t DOTS
+    void dots_float(const float* x, ptrdiff_t x_step, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length, const float* w,
+                    float* y)
+    void dots_double(const double* x, ptrdiff_t x_step, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length,
+                     const double* w, double* y)
     void sum_lines_float(const float* y, ptrdiff_t step, ptrdiff_t count, float* total)
     void sum_lines_double(const double* y, ptrdiff_t step, ptrdiff_t count, double* total)
     void tile_half_float(const float* const* x, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length, ptrdiff_t step,
@@ -60,6 +65,14 @@ cdef inline void tile_row(const real* x, ptrdiff_t x_step, const ptrdiff_t* offs
         tile_row_float(x, x_step, offset, runs, length, w, init, relu, y, y_step)
     else:
         tile_row_double(x, x_step, offset, runs, length, w, init, relu, y, y_step)
+
+
+cdef inline void dots(const real* x, ptrdiff_t x_step, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length,
+                      const real* w, real* y) noexcept nogil:
+    if real is float:
+        dots_float(x, x_step, offset, runs, length, w, y)
+    else:
+        dots_double(x, x_step, offset, runs, length, w, y)
 
 
 cdef inline void sum_lines(const real* y, ptrdiff_t step, ptrdiff_t count, real* total) noexcept nogil:

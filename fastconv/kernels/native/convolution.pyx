@@ -2,8 +2,8 @@
 
 The method is that of the direct convolutions of Zhang, Franchetti, Low, "High Performance Zero-Memory Overhead Direct
 Convolutions" (ICML 2018), on channels-last memory: MR result pixels times a line of filters stay in registers while
-the products of one filter window are summed (direct.pxd). 3x3 filters at stride 1 in float32 take fewer products by
-Winograd's method (winograd.pxd). The NumPy twin with the same names is ../reference/convolution.py.
+the products of one filter window are summed (direct.pxd). 3x3 filters at stride 1 take fewer products by Winograd's
+method (winograd.pxd). The NumPy twin with the same names is ../reference/convolution.py.
 """
 from libc.stddef cimport ptrdiff_t
 from libc.string cimport memcpy, memset
@@ -17,7 +17,7 @@ from .direct cimport pack_bias, pack_line, sweep_band
 from .gradient cimport add_lanes, gradient_lane, gradient_scratch
 from .pool cimport parallel_for
 from .sweep cimport Sweep, band_size, dense_maps, finish_sweep, forward_axis, phase_axis, split_rows
-from .winograd cimport (LANES, POINTS, Finish, Tiling, gradient_blocks, line_taps, tiling, transform_line, winograd_block,
+from .winograd cimport (POINTS, Finish, Tiling, gradient_blocks, line_taps, tiling, transform_line, winograd_block,
                         winograd_pays, winograd_scratch)
 
 cnp.import_array()
@@ -138,7 +138,7 @@ cdef int sweep(Job* job, int n_threads) except -1:
         return 0
     if job.images * s.h.grid * s.w.grid * job.lines * s.lanes * s.depth < SERIAL_WORK:
         n_threads = 1
-    if job.single and settings.winograd and winograd_pays(s, job.images, True) and winograd_sweep(job, n_threads):
+    if settings.winograd and winograd_pays(s, job.images, True) and winograd_sweep(job, n_threads):
         return 0
     split_rows(s, BAND_BYTES // (s.h.step * max(s.band_w, 1) * s.channels * job.item + 1))
     if job.images * s.bands < TASKS:
@@ -193,15 +193,15 @@ cdef int winograd_sweep(Job* job, int n_threads) except -1:
     """Transform the weights, then take blocks of tiles; return whether all results are finite."""
     cdef Sweep* s = job.s
     job.t = tiling(s, job.images)
-    cdef ptrdiff_t line_size = s.depth * LANES, u_size = POINTS * job.t.u_step
+    cdef ptrdiff_t packed_bytes = s.depth * LINE_BYTES, u_bytes = POINTS * job.t.u_step * job.item
     cdef ptrdiff_t blocks = parts(job.t.count, job.t.block)
     job.chunk = min(job.lines, max(4, parts(job.lines, parts(TASKS, blocks))))
-    job.chunks, job.own = parts(job.lines, job.chunk), up_to(winograd_scratch(s, &job.t), LANES) * sizeof(float)
-    cdef Scratch scratch = new_scratch(job.lines * (line_size + u_size + LANES) * sizeof(float) + n_threads * job.own)
+    job.chunks, job.own = parts(job.lines, job.chunk), up_to(winograd_scratch(s, &job.t) * job.item, LINE_BYTES)
+    cdef Scratch scratch = new_scratch(job.lines * (packed_bytes + u_bytes + LINE_BYTES) + n_threads * job.own)
     job.u = scratch.memory
-    job.packed = job.u + job.lines * u_size * sizeof(float)
-    job.bias_lines = job.packed + job.lines * line_size * sizeof(float)
-    job.private = job.bias_lines + job.lines * LANES * sizeof(float)
+    job.packed = job.u + job.lines * u_bytes
+    job.bias_lines = job.packed + job.lines * packed_bytes
+    job.private = job.bias_lines + job.lines * LINE_BYTES
     job.broken = 0
     with nogil:
         parallel_for(n_threads, job.lines, transform_task, job)
@@ -214,18 +214,34 @@ cdef int winograd_sweep(Job* job, int n_threads) except -1:
 cdef void transform_task(void* context, ptrdiff_t line, int worker) noexcept nogil:
     cdef Job* job = <Job*> context
     pack_task(context, line, worker)
-    transform_line(job.s, &job.t, <float*> job.packed + line * job.s.depth * LANES,
-                   <float*> job.u + line * POINTS * job.t.u_step)
+    if job.single:
+        transform(job, line, <float*> job.packed, <float*> job.u)
+    else:
+        transform(job, line, <double*> job.packed, <double*> job.u)
+
+
+cdef void transform(Job* job, ptrdiff_t line, const real* packed, real* u) noexcept nogil:
+    transform_line(job.s, &job.t, packed + line * job.s.depth * job.s.lanes, u + line * POINTS * job.t.u_step)
 
 
 cdef void winograd_task(void* context, ptrdiff_t task, int worker) noexcept nogil:
     cdef Job* job = <Job*> context
+    cdef char* private = job.private + worker * job.own
+    if job.single:
+        take_tiles(job, task, <float*> job.source, <float*> job.u, <float*> job.bias_lines, <float*> job.out,
+                   <float*> private)
+    else:
+        take_tiles(job, task, <double*> job.source, <double*> job.u, <double*> job.bias_lines, <double*> job.out,
+                   <double*> private)
+
+
+cdef void take_tiles(Job* job, ptrdiff_t task, const real* source, const real* u, const real* bias, real* out,
+                     real* private) noexcept nogil:
     cdef Finish nothing
     cdef ptrdiff_t first = task % job.chunks * job.chunk
     memset(&nothing, 0, sizeof(nothing))
-    if not winograd_block(job.s, &job.t, <float*> job.source, <float*> job.u, <float*> job.bias_lines,
-                          task // job.chunks * job.t.block, first, min(job.lines, first + job.chunk), &nothing,
-                          <float*> job.out, <float*> (job.private + worker * job.own)):
+    if not winograd_block(job.s, &job.t, source, u, bias, task // job.chunks * job.t.block, first,
+                          min(job.lines, first + job.chunk), &nothing, out, private):
         job.broken = 1
 
 
@@ -240,7 +256,7 @@ cdef int weight_gradient(Job* job, int n_threads) except -1:
     cdef ptrdiff_t lane_bytes = job.lines * (s.depth + 1) * LINE_BYTES
     if job.images * s.h.grid * s.w.grid * job.lines * s.lanes * s.depth < SERIAL_WORK:
         n_threads = 1
-    if (job.single and settings.winograd and job.images > 0 and winograd_pays(s, job.images, True)
+    if (settings.winograd and job.images > 0 and winograd_pays(s, job.images, True)
             and winograd_weight_gradient(job, n_threads)):
         return 0
     split_rows(s, BAND_BYTES // (s.h.step * max(s.band_w, 1) * s.channels * job.item + 1))
@@ -291,17 +307,16 @@ cdef int winograd_weight_gradient(Job* job, int n_threads) except -1:
     """Lanes of blocks of tiles; return whether all results are finite."""
     cdef Sweep* s = job.s
     job.t = tiling(s, job.images)
-    cdef ptrdiff_t u_size = POINTS * job.t.u_step
-    job.units, job.lane_size = parts(job.t.count, job.t.block), job.lines * (u_size + LANES)
-    job.lanes = max(1, min(min(job.units, SUMS), POINTS_BYTES // (job.lane_size * <ptrdiff_t> sizeof(float))))
+    job.units, job.lane_size = parts(job.t.count, job.t.block), job.lines * (POINTS * job.t.u_step + s.lanes)
+    job.lanes = max(1, min(min(job.units, SUMS), POINTS_BYTES // (job.lane_size * job.item)))
     job.chunk = job.lines
     if job.lanes < SUMS // 2:
         job.chunk = min(job.lines, max(4, parts(job.lines, parts(TASKS, job.lanes))))
     job.chunks = parts(job.lines, job.chunk)
-    job.own = up_to(max(winograd_scratch(s, &job.t), (s.depth + 1) * LANES), LANES) * sizeof(float)
-    cdef Scratch scratch = new_scratch(job.lanes * job.lane_size * sizeof(float) + n_threads * job.own)
+    job.own = up_to(max(winograd_scratch(s, &job.t), (s.depth + 1) * s.lanes) * job.item, LINE_BYTES)
+    cdef Scratch scratch = new_scratch(job.lanes * job.lane_size * job.item + n_threads * job.own)
     job.u = scratch.memory
-    job.private = scratch.memory + job.lanes * job.lane_size * sizeof(float)
+    job.private = scratch.memory + job.lanes * job.lane_size * job.item
     job.broken = 0
     with nogil:
         parallel_for(n_threads, job.lanes * job.chunks, winograd_gradient_task, job)
@@ -312,25 +327,40 @@ cdef int winograd_weight_gradient(Job* job, int n_threads) except -1:
 
 cdef void winograd_gradient_task(void* context, ptrdiff_t task, int worker) noexcept nogil:
     cdef Job* job = <Job*> context
+    cdef char* private = job.private + worker * job.own
+    if job.single:
+        add_tiles(job, task, <float*> job.source, <float*> job.dout, <float*> job.u, <float*> private)
+    else:
+        add_tiles(job, task, <double*> job.source, <double*> job.dout, <double*> job.u, <double*> private)
+
+
+cdef void add_tiles(Job* job, ptrdiff_t task, const real* source, const real* dout, real* u,
+                    real* private) noexcept nogil:
     cdef ptrdiff_t lane = task // job.chunks, first = task % job.chunks * job.chunk
-    cdef float* u = <float*> job.u + lane * job.lane_size
-    gradient_blocks(job.s, &job.t, <float*> job.source, <float*> job.dout, job.units * lane // job.lanes,
-                    job.units * (lane + 1) // job.lanes, first, min(job.lines, first + job.chunk), u,
-                    u + job.lines * POINTS * job.t.u_step, <float*> (job.private + worker * job.own))
+    u += lane * job.lane_size
+    gradient_blocks(job.s, &job.t, source, dout, job.units * lane // job.lanes, job.units * (lane + 1) // job.lanes, first,
+                    min(job.lines, first + job.chunk), u, u + job.lines * POINTS * job.t.u_step, private)
 
 
 cdef void taps_task(void* context, ptrdiff_t line, int worker) noexcept nogil:
-    """Add one line over the lanes and bring it back to 3x3 taps; the bias is what the line has after them."""
     cdef Job* job = <Job*> context
+    cdef char* private = job.private + worker * job.own
+    if job.single:
+        finish_line(job, line, <float*> job.u, <float*> private, <float*> job.out, <float*> job.dbias)
+    else:
+        finish_line(job, line, <double*> job.u, <double*> private, <double*> job.out, <double*> job.dbias)
+
+
+cdef void finish_line(Job* job, ptrdiff_t line, const real* u, real* taps, real* dweight, real* dbias) noexcept nogil:
+    """Add one line over the lanes and bring it back to 3x3 taps; the bias is what the line has after them."""
     cdef Sweep* s = job.s
-    cdef float* taps = <float*> (job.private + worker * job.own)
-    cdef float* bias = taps + s.depth * LANES
-    cdef const float* total = <float*> job.u + job.lines * POINTS * job.t.u_step + line * LANES
+    cdef real* bias = taps + s.depth * s.lanes
+    cdef const real* total = u + job.lines * POINTS * job.t.u_step + line * s.lanes
     cdef ptrdiff_t lane, f
-    if not line_taps(s, &job.t, <float*> job.u + line * POINTS * job.t.u_step, job.lanes, job.lane_size, taps):
+    if not line_taps(s, &job.t, u + line * POINTS * job.t.u_step, job.lanes, job.lane_size, taps):
         job.broken = 1
-    memset(bias, 0, LANES * sizeof(float))
+    memset(bias, 0, LINE_BYTES)
     for lane in range(job.lanes):
-        for f in range(LANES):
+        for f in range(s.lanes):
             bias[f] += total[lane * job.lane_size + f]
-    add_lanes(s, taps, 1, 0, line, job.filter_size, <float*> job.out, <float*> job.dbias)
+    add_lanes(s, taps, 1, 0, line, job.filter_size, dweight, dbias)

@@ -11,7 +11,7 @@ from .direct cimport pack_bias, pack_line, sweep_band
 from .gradient cimport add_lanes, gradient_lane, gradient_scratch
 from .relu_pool cimport relu_pool_rows
 from .sweep cimport Sweep, band_size, dense_maps, finish_sweep, split_rows
-from .winograd cimport (LANES, POINTS, Finish, Tiling, gradient_blocks, gradient_line, line_taps, set_steps, tiling,
+from .winograd cimport (FLOAT_LANES, POINTS, Finish, Tiling, gradient_blocks, gradient_line, line_taps, set_steps, tiling,
                         transform_input, transform_line, winograd_block, winograd_scratch)
 
 cdef enum:
@@ -231,20 +231,20 @@ cdef inline void weight_gradient_images(Filters* f, ptrdiff_t images, const real
 cdef inline void winograd_gradient_images(const Sweep* s, ptrdiff_t images, const float* x, const float* dout, float* sums,
                                           bint fresh, char* scratch) noexcept nogil:
     cdef Tiling t = gradient_tiling(s, images)
-    cdef ptrdiff_t line, lines = lines_of(s), u_size = POINTS * t.u_step, size = s.depth * LANES
+    cdef ptrdiff_t line, lines = lines_of(s), u_size = POINTS * t.u_step, size = s.depth * FLOAT_LANES
     cdef float* u = <float*> scratch
     cdef float* total = u + lines * u_size
-    cdef float* taps = total + lines * LANES
+    cdef float* taps = total + lines * FLOAT_LANES
     cdef float* v = taps + size
     if t.count > t.block:
         gradient_blocks(s, &t, x, dout, 0, parts(t.count, t.block), 0, lines, u, total, v)
         for line in range(lines):
-            add_taps(s, &t, images, x, dout, u + line * u_size, total + line * LANES, line, taps, sums, fresh)
+            add_taps(s, &t, images, x, dout, u + line * u_size, total + line * FLOAT_LANES, line, taps, sums, fresh)
         return
     # all tiles at once: each line's points are brought back while they are in cache
     transform_input(s, &t, x, 0, t.count, v, v + POINTS * (t.v_step + t.m_step))
     for line in range(lines):
-        memset(total, 0, LANES * sizeof(float))
+        memset(total, 0, FLOAT_LANES * sizeof(float))
         gradient_line(s, &t, dout, 0, t.count, line, v, v + POINTS * t.v_step, True, u, total)
         add_taps(s, &t, images, x, dout, u, total, line, taps, sums, fresh)
 
@@ -254,7 +254,7 @@ cdef inline Tiling gradient_tiling(const Sweep* s, ptrdiff_t images) noexcept no
     cdef Tiling t = tiling(s, images)
     if t.count > t.block and POINTS * t.count * s.channels * <ptrdiff_t> sizeof(float) <= ALL_TILES:
         t.block = up_to(t.count, 8)
-        set_steps(&t, s.channels)
+        set_steps(&t, s.channels, s.lanes)
     return t
 
 
@@ -265,21 +265,21 @@ cdef inline void add_taps(const Sweep* s, const Tiling* t, ptrdiff_t images, con
 
     Where they are not finite the line is computed as it is defined.
     """
-    cdef ptrdiff_t i, size = s.depth * LANES
-    cdef float* to = sums + line * (size + LANES)
+    cdef ptrdiff_t i, size = s.depth * FLOAT_LANES
+    cdef float* to = sums + line * (size + FLOAT_LANES)
     cdef bint finite = line_taps(s, t, u, 1, 0, taps)
     if fresh and finite:
         memcpy(to, taps, size * sizeof(float))
-        memcpy(to + size, total, LANES * sizeof(float))
+        memcpy(to + size, total, FLOAT_LANES * sizeof(float))
         return
     if fresh:
-        memset(to, 0, (size + LANES) * sizeof(float))
+        memset(to, 0, (size + FLOAT_LANES) * sizeof(float))
     if not finite:
         gradient_lane(s, x, dout, 0, images * s.bands, line, line + 1, sums, <char*> taps)
         return
     for i in range(size):
         to[i] += taps[i]
-    for i in range(LANES):
+    for i in range(FLOAT_LANES):
         to[size + i] += total[i]
 
 
@@ -304,7 +304,7 @@ cdef inline ptrdiff_t filters_scratch(const Filters* f, ptrdiff_t item, ptrdiff_
         t = gradient_tiling(&s, n)
         most = max(most, band_size(&s) * item + gradient_scratch(&s))
         if f.winograd_gradient:
-            most = max(most, (lines_of(&s) * (POINTS * t.u_step + LANES) + s.depth * LANES + winograd_scratch(&s, &t))
+            most = max(most, (lines_of(&s) * (POINTS * t.u_step + FLOAT_LANES) + s.depth * FLOAT_LANES + winograd_scratch(&s, &t))
                        * <ptrdiff_t> sizeof(float) + band_size(&s) * item + gradient_scratch(&s))
     return up_to(most, LINE_BYTES)
 

@@ -2,12 +2,14 @@
 from libc.stddef cimport ptrdiff_t
 from libc.string cimport memcpy
 
-from .common cimport LINE_BYTES, MAX_MR, MR, parts, real, tile, tile_row, tile_single
+from .common cimport DOTS, LINE_BYTES, MAX_MR, MR, dots, parts, real, tile, tile_row, tile_single
 from .sweep cimport Sweep, band, pitch, run_offsets
 
 cdef enum:
     FEW_PIXELS = 2      # so few that a tile of MR would be mostly unused
     SINGLE_LINES = 4    # lines that tile_single takes
+    FEW_OUTPUTS = 3     # so few that a line would be mostly unused
+    MOST_PRODUCTS = 1024    # of an output, for which their weights are brought into another order
     SHORT = 64          # products of a sum that takes hardly longer than to set up a tile's pointers
 
 
@@ -58,6 +60,30 @@ cdef inline void sweep_band(const Sweep* s, const real* source, const real* pack
         line += 1
 
 
+cdef inline void few_outputs(const Sweep* s, const real* top, ptrdiff_t rows, const ptrdiff_t* offset, const real* weight,
+                             const real* bias, real* target, ptrdiff_t used, bint relu) noexcept nogil:
+    """Sum an output's products a line of them at a time: the gradient to a gray or colour image."""
+    cdef real turned[FEW_OUTPUTS * MOST_PRODUCTS]   # [output][depth]
+    cdef real sums[8]
+    cdef real value
+    cdef ptrdiff_t h, w, f, i, k, x_step = s.w.step * s.channels
+    cdef const real* x
+    cdef real* y
+    for f in range(used):
+        for k in range(s.depth):
+            turned[f * s.depth + k] = weight[k * s.lanes + f]
+    for h in range(rows):
+        for i in range(parts(s.w.grid, DOTS)):
+            w = min(i * DOTS, s.w.grid - DOTS)      # the last ones of a row may be done again
+            x = top + h * s.h.step * pitch(s) + w * x_step
+            y = target + h * s.h.stride * s.out_row + w * s.w.stride * s.outputs
+            for f in range(used):
+                dots(x, x_step, offset, s.runs, s.length, <const real*> turned + f * s.depth, sums)
+                for k in range(DOTS):
+                    value = bias[f] + sums[k]
+                    y[k * s.w.stride * s.outputs + f] = 0 if relu and value <= 0 else value
+
+
 cdef inline void few_pixels(const Sweep* s, const real* top, ptrdiff_t rows, const ptrdiff_t* offset, const real* weight,
                             const real* bias, real* target, bint relu) noexcept nogil:
     """Take one pixel after another, SINGLE_LINES whole lines of outputs at a time."""
@@ -86,6 +112,9 @@ cdef inline void sweep_line(const Sweep* s, const real* top, ptrdiff_t rows, con
     cdef ptrdiff_t pixels = rows * s.w.grid, done = 0, i, f, h = 0, w = 0
     cdef ptrdiff_t x_row = s.h.step * pitch(s), x_step = s.w.step * s.channels
     cdef ptrdiff_t y_row = s.h.stride * s.out_row, y_step = s.w.stride * s.outputs
+    if used <= FEW_OUTPUTS and s.w.grid >= DOTS and s.length % s.lanes == 0 and 0 < s.depth <= MOST_PRODUCTS:
+        few_outputs(s, top, rows, offset, weight, bias, target, used, relu)
+        return
     if used == s.lanes and s.w.grid >= MR and (s.w.grid % MR == 0 or s.depth <= SHORT):
         for h in range(rows):
             for i in range(parts(s.w.grid, MR)):

@@ -107,8 +107,8 @@ cdef inline void filter_forward(const Step* step, Chunk* k) noexcept nogil:
 cdef inline void filter_data_gradient(const Step* step, Chunk* k) noexcept nogil:
     cdef Finish finish = finish_of(step, k)
     if k.run.single:
-        data_gradient_images(step.filters, k.n, <float*> at(k, step.a), &finish, finish.mask, <float*> at(k, step.out),
-                             k.scratch)
+        data_gradient_images(step.filters, k.n, <float*> at(k, step.a), &finish, <float*> finish.mask,
+                             <float*> at(k, step.out), k.scratch)
     else:
         data_gradient_images(step.filters, k.n, <double*> at(k, step.a), &finish, <double*> finish.mask,
                              <double*> at(k, step.out), k.scratch)

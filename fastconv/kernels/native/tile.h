@@ -48,6 +48,9 @@
 #define TALL MR
 #endif
 
+/* pixels that share a line of weights where outputs are few */
+#define DOTS 4
+
 #define REAL float
 #define INTEGER int32_t
 #define TYPED(name) name##_float

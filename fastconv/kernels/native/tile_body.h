@@ -4,6 +4,8 @@
 typedef REAL TYPED(vector) __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(REAL)), may_alias));
 typedef INTEGER TYPED(integers) __attribute__((vector_size(VECTOR_BYTES), aligned(sizeof(REAL)), may_alias));
 typedef struct { TYPED(vector) v[VECTORS]; } TYPED(line);
+typedef REAL TYPED(vector32) __attribute__((vector_size(32)));
+typedef REAL TYPED(vector16) __attribute__((vector_size(16)));
 
 static inline __attribute__((always_inline)) TYPED(line) TYPED(load)(const REAL *p) {
     TYPED(line) a;
@@ -103,3 +105,40 @@ DEFINE_TILE(tile_half, MR / 2, 2)
 DEFINE_TILE(tile_single, 1, 4)
 DEFINE_TILE(tile_tall, TALL, 1)
 #undef DEFINE_TILE
+
+/* The sum of a vector's values, in halves. */
+static inline __attribute__((always_inline, unused)) REAL TYPED(total)(TYPED(vector) a) {
+#if VECTOR_BYTES == 64
+    const union { TYPED(vector) whole; TYPED(vector32) half[2]; } first = {a};
+    const TYPED(vector32) b = first.half[0] + first.half[1];
+#elif VECTOR_BYTES == 32
+    const TYPED(vector32) b = a;
+#endif
+#if VECTOR_BYTES > 16
+    const union { TYPED(vector32) whole; TYPED(vector16) half[2]; } second = {b};
+    const TYPED(vector16) c = second.half[0] + second.half[1];
+#else
+    const TYPED(vector16) c = a;
+#endif
+    return sizeof(REAL) == 8 ? c[0] + c[1] : (c[0] + c[1]) + (c[2 % (16 / sizeof(REAL))] + c[3 % (16 / sizeof(REAL))]);
+}
+
+/* y[i] = the sum over r < runs, k < length of x[i*x_step + offset[r] + k] * w[r*length + k] for i < DOTS; length is a multiple of
+ * a line. For outputs so few that a line of them would be mostly unused. */
+static __attribute__((unused)) void TYPED(dots)(const REAL *x, ptrdiff_t x_step, const ptrdiff_t *offset, ptrdiff_t runs,
+                                                ptrdiff_t length, const REAL *w, REAL *y) {
+    TYPED(line) a[DOTS] = {{{{0}}}};
+    for (ptrdiff_t r = 0; r < runs; r++) {
+        for (ptrdiff_t k = 0; k < length; k += LINE_BYTES / (ptrdiff_t)sizeof(REAL), w += LINE_BYTES / sizeof(REAL)) {
+            const TYPED(line) b = TYPED(load)(w);
+            _Pragma("GCC unroll 4") for (int i = 0; i < DOTS; i++) {
+                const TYPED(line) p = TYPED(load)(x + i * x_step + offset[r] + k);
+                for (int j = 0; j < VECTORS; j++) a[i].v[j] += p.v[j] * b.v[j];
+            }
+        }
+    }
+    _Pragma("GCC unroll 4") for (int i = 0; i < DOTS; i++) {
+        for (int j = 1; j < VECTORS; j++) a[i].v[0] += a[i].v[j];
+        y[i] = TYPED(total)(a[i].v[0]);
+    }
+}

@@ -1,4 +1,4 @@
-"""Sweeps by Winograd's F(4x4, 3x3), for 3x3 filters at stride 1 in float32: a quarter of the products.
+"""Sweeps by Winograd's F(4x4, 3x3), for 3x3 filters at stride 1: a quarter of the products.
 
     4x4 tiles of all images, in blocks of `block`
         input transform       6x6 patch of each tile         ->  v [36][block][channel]
@@ -19,22 +19,30 @@ a 4x4 tile, and overflow earlier. Errors: tests/kernels/test_winograd.py.
 from libc.stddef cimport ptrdiff_t
 from libc.string cimport memcpy, memset
 
-from .common cimport LINE_BYTES, MAX_MR, MR, parts, tile, tile_half_float, up_to
+from .common cimport LINE_BYTES, MAX_MR, MR, parts, real, tile, tile_half_float, up_to
 from .sweep cimport Sweep
 
 cdef extern from "winograd.h" nogil:
-    void winograd_input(const float* d, ptrdiff_t row, ptrdiff_t column, float* v, ptrdiff_t step)
-    void winograd_filter(const float* g, ptrdiff_t tap, float* u, ptrdiff_t step)
-    int winograd_output(const float* m, ptrdiff_t step, const float* bias, bint relu, const float* mask, ptrdiff_t mask_row,
-                        float* y, ptrdiff_t row, ptrdiff_t column)
-    int winograd_pooled(const float* m, ptrdiff_t step, const float* bias, float* y, ptrdiff_t row, ptrdiff_t column,
-                        unsigned char* winner, ptrdiff_t winner_row)
-    void winograd_gradient(const float* dy, ptrdiff_t row, ptrdiff_t column, float* z, ptrdiff_t step, float* total)
-    int winograd_taps(const float* u, ptrdiff_t step, float* g, ptrdiff_t tap)
+    void winograd_input_float(const float* d, ptrdiff_t row, ptrdiff_t column, float* v, ptrdiff_t step)
+    void winograd_input_double(const double* d, ptrdiff_t row, ptrdiff_t column, double* v, ptrdiff_t step)
+    void winograd_filter_float(const float* g, ptrdiff_t tap, float* u, ptrdiff_t step)
+    void winograd_filter_double(const double* g, ptrdiff_t tap, double* u, ptrdiff_t step)
+    int winograd_output_float(const float* m, ptrdiff_t step, const float* bias, bint relu, const float* mask, ptrdiff_t mask_row,
+                              float* y, ptrdiff_t row, ptrdiff_t column)
+    int winograd_output_double(const double* m, ptrdiff_t step, const double* bias, bint relu, const double* mask, ptrdiff_t mask_row,
+                               double* y, ptrdiff_t row, ptrdiff_t column)
+    int winograd_pooled_float(const float* m, ptrdiff_t step, const float* bias, float* y, ptrdiff_t row, ptrdiff_t column,
+                              unsigned char* winner, ptrdiff_t winner_row)
+    int winograd_pooled_double(const double* m, ptrdiff_t step, const double* bias, double* y, ptrdiff_t row, ptrdiff_t column,
+                               unsigned char* winner, ptrdiff_t winner_row)
+    void winograd_gradient_float(const float* dy, ptrdiff_t row, ptrdiff_t column, float* z, ptrdiff_t step, float* total)
+    void winograd_gradient_double(const double* dy, ptrdiff_t row, ptrdiff_t column, double* z, ptrdiff_t step, double* total)
+    int winograd_taps_float(const float* u, ptrdiff_t step, float* g, ptrdiff_t tap)
+    int winograd_taps_double(const double* u, ptrdiff_t step, double* g, ptrdiff_t tap)
 
 cdef enum:
     POINTS = 36
-    LANES = 16          # floats per line
+    FLOAT_LANES = 16    # floats per line; doubles are half as many
     NEAR = 4 << 20      # bytes of weights' points that L2 and a core's share of L3 hold
     FAR = 16 << 20      # and L3
 
@@ -43,13 +51,13 @@ cdef struct Tiling:
     ptrdiff_t w         # tiles per row
     ptrdiff_t count     # tiles of all images
     ptrdiff_t block     # tiles per task
-    ptrdiff_t v_step    # floats from one of the 36 points to the next in v; an odd number of lines, because the 36 lines
+    ptrdiff_t v_step    # values from one of the 36 points to the next in v; an odd number of lines, because the 36 lines
     ptrdiff_t m_step    # of a tile would otherwise fall on a few sets of the cache; in m
     ptrdiff_t u_step    # and in u
 
 cdef struct Finish:     # what happens to a sweep's results before they are stored; all zero: nothing
     bint relu
-    const float* mask   # results are zero where this map is <= 0 (its pixels lie like those of the results, its rows by themselves)
+    const void* mask    # results are zero where this map is <= 0 (its pixels lie like those of the results, its rows by themselves)
     ptrdiff_t mask_row
     ptrdiff_t mask_image
     unsigned char* winner   # relu and 2x2 pooling: results go to a pooled map, and where they came from here
@@ -59,117 +67,169 @@ cdef struct Finish:     # what happens to a sweep's results before they are stor
     ptrdiff_t pooled_image
 
 
+cdef inline void winograd_input(const real* d, ptrdiff_t row, ptrdiff_t column, real* v, ptrdiff_t step) noexcept nogil:
+    if real is float:
+        winograd_input_float(d, row, column, v, step)
+    else:
+        winograd_input_double(d, row, column, v, step)
+
+
+cdef inline void winograd_filter(const real* g, ptrdiff_t tap, real* u, ptrdiff_t step) noexcept nogil:
+    if real is float:
+        winograd_filter_float(g, tap, u, step)
+    else:
+        winograd_filter_double(g, tap, u, step)
+
+
+cdef inline int winograd_output(const real* m, ptrdiff_t step, const real* bias, bint relu, const real* mask, ptrdiff_t mask_row,
+                                real* y, ptrdiff_t row, ptrdiff_t column) noexcept nogil:
+    if real is float:
+        return winograd_output_float(m, step, bias, relu, mask, mask_row, y, row, column)
+    else:
+        return winograd_output_double(m, step, bias, relu, mask, mask_row, y, row, column)
+
+
+cdef inline int winograd_pooled(const real* m, ptrdiff_t step, const real* bias, real* y, ptrdiff_t row, ptrdiff_t column,
+                                unsigned char* winner, ptrdiff_t winner_row) noexcept nogil:
+    if real is float:
+        return winograd_pooled_float(m, step, bias, y, row, column, winner, winner_row)
+    else:
+        return winograd_pooled_double(m, step, bias, y, row, column, winner, winner_row)
+
+
+cdef inline void winograd_gradient(const real* dy, ptrdiff_t row, ptrdiff_t column, real* z, ptrdiff_t step, real* total) noexcept nogil:
+    if real is float:
+        winograd_gradient_float(dy, row, column, z, step, total)
+    else:
+        winograd_gradient_double(dy, row, column, z, step, total)
+
+
+cdef inline int winograd_taps(const real* u, ptrdiff_t step, real* g, ptrdiff_t tap) noexcept nogil:
+    if real is float:
+        return winograd_taps_float(u, step, g, tap)
+    else:
+        return winograd_taps_double(u, step, g, tap)
+
+
 cdef inline Tiling tiling(const Sweep* s, ptrdiff_t images) noexcept nogil:
     cdef Tiling t
     t.h, t.w = parts(s.h.grid, 4), parts(s.w.grid, 4)
     t.count = images * t.h * t.w
-    t.block = 48 if s.channels <= 32 else 24    # v stays in L2; a multiple of every MR
-    set_steps(&t, s.channels)
+    t.block = 48 if s.channels <= 2 * s.lanes else 24   # v stays in L2; a multiple of every MR
+    set_steps(&t, s.channels, s.lanes)
     return t
 
 
-cdef inline void set_steps(Tiling* t, ptrdiff_t channels) noexcept nogil:
-    t.v_step = (t.block * channels // LANES | 1) * LANES
-    t.m_step = (t.block | 1) * LANES
-    t.u_step = (channels | 1) * LANES
+cdef inline void set_steps(Tiling* t, ptrdiff_t channels, ptrdiff_t lanes) noexcept nogil:
+    t.v_step = (t.block * channels // lanes | 1) * lanes
+    t.m_step = (t.block | 1) * lanes
+    t.u_step = (channels | 1) * lanes
 
 
 cdef inline bint winograd_fits(const Sweep* s) noexcept nogil:
     """Say whether the sweep is one that these functions can compute."""
     return (s.h.taps == 3 and s.w.taps == 3 and s.h.at_step == 1 and s.w.at_step == 1 and s.h.step == 1 and s.w.step == 1
-            and s.h.stride == 1 and s.w.stride == 1 and s.groups == 1 and s.channels % LANES == 0 and s.outputs >= LANES)
+            and s.h.stride == 1 and s.w.stride == 1 and s.groups == 1 and s.channels % s.lanes == 0 and s.outputs >= s.lanes)
 
 
 cdef inline bint winograd_pays(const Sweep* s, ptrdiff_t images, bint transform) noexcept nogil:
     """Say whether it fits and takes fewer cycles than the direct sweep; `transform`: the weights' transform counts as well.
 
-    The cost of a line (16 products) is one cycle. The others were measured on a Zen 4 core, which they fit within some 20 %
-    for 16 to 512 channels and maps of 4 to 28 pixels: per tile and channel 20 cycles for the input's transform, 10 for the
-    output's; 8 per weight; and for every block of tiles the weights' points are read again, which costs little per byte
+    The cost of a line (16 products of floats, 8 of doubles) is one cycle. The others were measured on a Zen 4 core, which
+    they fit within some 20 % for 16 to 512 channels of floats and maps of 4 to 28 pixels: per tile and 16 channels 320
+    cycles for the input's transform, 160 for the output's; 128 per 16 weights; and for every block of tiles the weights' points are read again, which costs little per byte
     from L2, more from L3, most from memory. F(2x2, 3x3), 16 products for 4 results, would be ahead of this and of the direct
     sweep on maps of 2x2 only.
     """
     if not winograd_fits(s):
         return False
     cdef Tiling t = tiling(s, images)
-    cdef double lines = s.channels * (s.outputs / 16.), points = 144. * s.channels * s.outputs  # bytes
+    cdef double item = LINE_BYTES / <double> s.lanes, points = POINTS * item * s.channels * s.outputs  # bytes
+    cdef double lines = s.channels * s.outputs / <double> s.lanes
     cdef double per_byte = 0.125 if points <= NEAR else 0.25 if points <= FAR else 1.
     cdef double direct = 9. * images * s.h.grid * s.w.grid * lines
-    cdef double tiles = t.count * (POINTS * lines + 20. * s.channels + 10. * s.outputs)
-    cdef double weights = (8. * s.channels * s.outputs + points * per_byte) if transform else 0.
+    cdef double tiles = t.count * (POINTS * lines + item * (5. * s.channels + 2.5 * s.outputs))
+    cdef double weights = (2. * item * s.channels * s.outputs + points * per_byte) if transform else 0.
     return tiles + weights + points * per_byte * parts(t.count, t.block) < direct
 
 
 cdef inline ptrdiff_t winograd_scratch(const Sweep* s, const Tiling* t) noexcept nogil:
-    """Return the floats one thread needs: v, m of two lines, a patch."""
+    """Return the values one thread needs: v, m of two lines, a patch."""
     return POINTS * (t.v_step + 2 * t.m_step + s.channels)
 
 
-cdef inline void transform_line(const Sweep* s, const Tiling* t, const float* packed, float* u) noexcept nogil:
+cdef inline void transform_line(const Sweep* s, const Tiling* t, const real* packed, real* u) noexcept nogil:
     """Transform one packed line of weights [3][3][channel][lane] to u [36][channel][lane]."""
+    cdef ptrdiff_t lanes = LINE_BYTES // <ptrdiff_t> sizeof(real)
     cdef ptrdiff_t c
     for c in range(s.channels):
-        winograd_filter(packed + c * LANES, s.channels * LANES, u + c * LANES, t.u_step)
+        winograd_filter(packed + c * lanes, s.channels * lanes, u + c * lanes, t.u_step)
 
 
-cdef inline bint winograd_block(const Sweep* s, const Tiling* t, const float* source, const float* u, const float* bias,
+cdef inline bint winograd_block(const Sweep* s, const Tiling* t, const real* source, const real* u, const real* bias,
                                 ptrdiff_t first, ptrdiff_t first_line, ptrdiff_t last_line, const Finish* finish,
-                                float* out, float* private) noexcept nogil:
+                                real* out, real* private) noexcept nogil:
     """Compute the tiles [first, first + block) for some lines of outputs; return whether all results are finite."""
+    cdef ptrdiff_t lanes = LINE_BYTES // <ptrdiff_t> sizeof(real)
     cdef ptrdiff_t tiles = min(t.block, t.count - first), i, line
-    cdef float* v = private
-    cdef float* m = v + POINTS * t.v_step
+    cdef real* v = private
+    cdef real* m = v + POINTS * t.v_step
     cdef bint finite = True
-    cdef ptrdiff_t two_lines = POINTS * t.m_step, together = 2 if tiles <= MR // 2 else 1, lines
+    cdef ptrdiff_t two_lines = POINTS * t.m_step, together = 1, lines
+    if real is float:
+        together = 2 if tiles <= MR // 2 else 1
     transform_input(s, t, source, first, tiles, v, m + 2 * two_lines)
     line = first_line
     while line < last_line:
         lines = min(together, last_line - line)
         if lines == 2:
-            multiply_few_points(t, v, tiles, s.channels, u + line * POINTS * t.u_step, m)
+            if real is float:
+                multiply_few_points(t, v, tiles, s.channels, u + line * POINTS * t.u_step, m)
         else:
             multiply_points(t, v, tiles, s.channels, u + line * POINTS * t.u_step, m)
         for i in range(lines * tiles):
-            finite &= write_tile(s, t, m + i // tiles * two_lines + i % tiles * LANES, bias + (line + i // tiles) * LANES,
-                                 first + i % tiles, (line + i // tiles) * LANES, finish, out)
+            finite &= write_tile(s, t, m + i // tiles * two_lines + i % tiles * lanes, bias + (line + i // tiles) * lanes,
+                                 first + i % tiles, (line + i // tiles) * lanes, finish, out)
         line += lines
     return finite
 
 
-cdef inline void transform_input(const Sweep* s, const Tiling* t, const float* source, ptrdiff_t first, ptrdiff_t tiles,
-                                 float* v, float* corner) noexcept nogil:
-    cdef const float* patch
+cdef inline void transform_input(const Sweep* s, const Tiling* t, const real* source, ptrdiff_t first, ptrdiff_t tiles,
+                                 real* v, real* corner) noexcept nogil:
+    cdef ptrdiff_t lanes = LINE_BYTES // <ptrdiff_t> sizeof(real)
+    cdef const real* patch
     cdef ptrdiff_t row, i, c
     for i in range(tiles):
         patch = patch_of(s, t, source, first + i, corner, &row)
-        for c in range(s.channels // LANES):
-            winograd_input(patch + c * LANES, row, s.channels, v + i * s.channels + c * LANES, t.v_step)
+        for c in range(s.channels // lanes):
+            winograd_input(patch + c * lanes, row, s.channels, v + i * s.channels + c * lanes, t.v_step)
 
 
-cdef inline const float* patch_of(const Sweep* s, const Tiling* t, const float* source, ptrdiff_t index, float* corner,
+cdef inline const real* patch_of(const Sweep* s, const Tiling* t, const real* source, ptrdiff_t index, real* corner,
                                   ptrdiff_t* row) noexcept nogil:
     """Return the 6x6 input pixels of a tile and their row step; a zero-padded copy where some are outside."""
     cdef ptrdiff_t c = s.channels, i, h = index // t.w % t.h * 4 + s.h.at, w = index % t.w * 4 + s.w.at
-    cdef const float* image = source + index // (t.w * t.h) * s.source_image
+    cdef const real* image = source + index // (t.w * t.h) * s.source_image
     row[0] = s.source_row
     if (h >= -s.before and w >= -s.before and h + 6 <= s.h.source + s.after and w + 6 <= s.w.source + s.after):
         return image + h * s.source_row + w * c
     cdef ptrdiff_t left = min(max(-w, 0), 6), right = max(min(s.w.source - w, 6), left)
-    memset(corner, 0, POINTS * c * sizeof(float))
+    memset(corner, 0, POINTS * c * sizeof(real))
     for i in range(max(-h, 0), min(s.h.source - h, 6)):
         memcpy(corner + (i * 6 + left) * c, image + (h + i) * s.source_row + (w + left) * c,
-               (right - left) * c * sizeof(float))
+               (right - left) * c * sizeof(real))
     row[0] = 6 * c
     return corner
 
 
-cdef inline void multiply_points(const Tiling* t, const float* v, ptrdiff_t tiles, ptrdiff_t channels, const float* u,
-                                 float* m) noexcept nogil:
+cdef inline void multiply_points(const Tiling* t, const real* v, ptrdiff_t tiles, ptrdiff_t channels, const real* u,
+                                 real* m) noexcept nogil:
     """m[p] = v[p] times u[p] for the 36 points; rows behind the last tile hold old data and are not used."""
-    cdef const float* x[MAX_MR]
-    cdef float* y[MAX_MR]
-    cdef const float* init[MAX_MR]
-    cdef float zero[LANES]
+    cdef ptrdiff_t lanes = LINE_BYTES // <ptrdiff_t> sizeof(real)
+    cdef const real* x[MAX_MR]
+    cdef real* y[MAX_MR]
+    cdef const real* init[MAX_MR]
+    cdef real zero[FLOAT_LANES]
     cdef ptrdiff_t none = 0, p, i, row
     memset(zero, 0, sizeof(zero))
     for i in range(MR):
@@ -178,7 +238,7 @@ cdef inline void multiply_points(const Tiling* t, const float* v, ptrdiff_t tile
         for row in range(parts(tiles, MR)):
             for i in range(MR):
                 x[i] = v + p * t.v_step + (row * MR + i) * channels
-                y[i] = m + p * t.m_step + (row * MR + i) * LANES
+                y[i] = m + p * t.m_step + (row * MR + i) * lanes
             tile(x, &none, 1, channels, 1, u + p * t.u_step, init, y)
 
 
@@ -187,24 +247,25 @@ cdef inline void multiply_few_points(const Tiling* t, const float* v, ptrdiff_t 
     """The same for two lines and up to MR/2 tiles: m of the second line follows that of the first."""
     cdef const float* x[MAX_MR]
     cdef float* y[MAX_MR]
-    cdef float zero[2 * LANES]
+    cdef float zero[2 * FLOAT_LANES]
     cdef ptrdiff_t none = 0, p, i
     memset(zero, 0, sizeof(zero))
     for p in range(POINTS):
         for i in range(MR // 2):
             x[i] = v + p * t.v_step + i * channels
-            y[i] = m + p * t.m_step + i * LANES
+            y[i] = m + p * t.m_step + i * FLOAT_LANES
         tile_half_float(x, &none, 1, channels, 1, u + p * t.u_step, POINTS * t.u_step, zero, y, POINTS * t.m_step)
 
 
-cdef inline bint write_tile(const Sweep* s, const Tiling* t, const float* m, const float* bias, ptrdiff_t index,
-                            ptrdiff_t output, const Finish* f, float* out) noexcept nogil:
+cdef inline bint write_tile(const Sweep* s, const Tiling* t, const real* m, const real* bias, ptrdiff_t index,
+                            ptrdiff_t output, const Finish* f, real* out) noexcept nogil:
     """Transform one tile's sums for one line of outputs back; write what is inside the image, and what has room."""
+    cdef ptrdiff_t lanes = LINE_BYTES // <ptrdiff_t> sizeof(real)
     cdef ptrdiff_t n = index // (t.w * t.h), h = index // t.w % t.h * 4, w = index % t.w * 4, i, j, k
-    cdef ptrdiff_t rows = min(4, s.h.grid - h), columns = min(4, s.w.grid - w), used = min(LANES, s.outputs - output)
-    cdef const float* mask = NULL
-    cdef float* target
-    cdef float whole[16 * LANES]
+    cdef ptrdiff_t rows = min(4, s.h.grid - h), columns = min(4, s.w.grid - w), used = min(lanes, s.outputs - output)
+    cdef const real* mask = NULL
+    cdef real* target
+    cdef real whole[16 * FLOAT_LANES]
     if f.winner != NULL:
         return winograd_pooled(m, t.m_step, bias,
                                out + n * f.pooled_image + h // 2 * f.pooled_row + w // 2 * s.outputs + output,
@@ -212,14 +273,14 @@ cdef inline bint write_tile(const Sweep* s, const Tiling* t, const float* m, con
                                f.winner + n * f.winner_image + h // 2 * f.winner_row + w // 2 * s.outputs + output,
                                f.winner_row)
     if f.mask != NULL:
-        mask = f.mask + n * f.mask_image + h * f.mask_row + w * s.outputs + output
+        mask = <const real*> f.mask + n * f.mask_image + h * f.mask_row + w * s.outputs + output
     target = out + n * s.out_image + h * s.out_row + w * s.outputs + output
-    if used == LANES and (s.room or (rows == 4 and columns == 4)):
+    if used == lanes and (s.room or (rows == 4 and columns == 4)):
         return winograd_output(m, t.m_step, bias, f.relu, mask, f.mask_row, target, s.out_row, s.outputs)
-    cdef bint finite = winograd_output(m, t.m_step, bias, f.relu, NULL, 0, whole, 4 * LANES, LANES)
+    cdef bint finite = winograd_output(m, t.m_step, bias, f.relu, NULL, 0, whole, 4 * lanes, lanes)
     for i in range(rows):
         for j in range(columns):
-            memcpy(target + i * s.out_row + j * s.outputs, whole + (i * 4 + j) * LANES, used * sizeof(float))
+            memcpy(target + i * s.out_row + j * s.outputs, whole + (i * 4 + j) * lanes, used * sizeof(real))
             if mask != NULL:
                 for k in range(used):
                     if mask[i * f.mask_row + j * s.outputs + k] <= 0:
@@ -227,56 +288,60 @@ cdef inline bint write_tile(const Sweep* s, const Tiling* t, const float* m, con
     return finite
 
 
-cdef inline void gradient_blocks(const Sweep* s, const Tiling* t, const float* source, const float* dout, ptrdiff_t first,
-                                 ptrdiff_t last, ptrdiff_t first_line, ptrdiff_t last_line, float* u, float* total,
-                                 float* private) noexcept nogil:
+cdef inline void gradient_blocks(const Sweep* s, const Tiling* t, const real* source, const real* dout, ptrdiff_t first,
+                                 ptrdiff_t last, ptrdiff_t first_line, ptrdiff_t last_line, real* u, real* total,
+                                 real* private) noexcept nogil:
     """Add up the blocks [first, last) for some lines: u [line][36][channel][lane], total [line][lane] for the bias."""
+    cdef ptrdiff_t lanes = LINE_BYTES // <ptrdiff_t> sizeof(real)
     cdef ptrdiff_t tiles, block, line
-    cdef float* v = private
-    cdef float* z = v + POINTS * t.v_step
-    memset(total + first_line * LANES, 0, (last_line - first_line) * LANES * sizeof(float))
+    cdef real* v = private
+    cdef real* z = v + POINTS * t.v_step
+    memset(total + first_line * lanes, 0, (last_line - first_line) * lanes * sizeof(real))
     for block in range(first, last):
         tiles = min(t.block, t.count - block * t.block)
         transform_input(s, t, source, block * t.block, tiles, v, z + POINTS * t.m_step)
         for line in range(first_line, last_line):
             gradient_line(s, t, dout, block * t.block, tiles, line, v, z, block == first, u + line * POINTS * t.u_step,
-                          total + line * LANES)
+                          total + line * lanes)
 
 
-cdef inline void gradient_line(const Sweep* s, const Tiling* t, const float* dout, ptrdiff_t first, ptrdiff_t tiles,
-                               ptrdiff_t line, const float* v, float* z, bint fresh, float* u, float* total) noexcept nogil:
+cdef inline void gradient_line(const Sweep* s, const Tiling* t, const real* dout, ptrdiff_t first, ptrdiff_t tiles,
+                               ptrdiff_t line, const real* v, real* z, bint fresh, real* u, real* total) noexcept nogil:
     """Add a block of tiles to the points u of one line, which hold nothing yet if fresh, and to its total."""
+    cdef ptrdiff_t lanes = LINE_BYTES // <ptrdiff_t> sizeof(real)
     cdef ptrdiff_t i
     for i in range(tiles):
-        read_tile(s, t, dout, first + i, line * LANES, z + i * LANES, total)
+        read_tile(s, t, dout, first + i, line * lanes, z + i * lanes, total)
     add_points(t, v, z, tiles, s.channels, fresh, u)
 
 
-cdef inline void read_tile(const Sweep* s, const Tiling* t, const float* dout, ptrdiff_t index, ptrdiff_t output, float* z,
-                           float* total) noexcept nogil:
+cdef inline void read_tile(const Sweep* s, const Tiling* t, const real* dout, ptrdiff_t index, ptrdiff_t output, real* z,
+                           real* total) noexcept nogil:
     """Transform one tile of dout for one line of outputs; outside the image it is zero (where it has room, in memory)."""
-    cdef ptrdiff_t h = index // t.w % t.h * 4, w = index % t.w * 4, i, j, used = min(LANES, s.outputs - output)
+    cdef ptrdiff_t lanes = LINE_BYTES // <ptrdiff_t> sizeof(real)
+    cdef ptrdiff_t h = index // t.w % t.h * 4, w = index % t.w * 4, i, j, used = min(lanes, s.outputs - output)
     cdef ptrdiff_t rows = min(4, s.h.grid - h), columns = min(4, s.w.grid - w)
-    cdef const float* origin = dout + index // (t.w * t.h) * s.out_image + h * s.out_row + w * s.outputs + output
-    cdef float whole[16 * LANES]
-    if used == LANES and (s.room or (rows == 4 and columns == 4)):
+    cdef const real* origin = dout + index // (t.w * t.h) * s.out_image + h * s.out_row + w * s.outputs + output
+    cdef real whole[16 * FLOAT_LANES]
+    if used == lanes and (s.room or (rows == 4 and columns == 4)):
         winograd_gradient(origin, s.out_row, s.outputs, z, t.m_step, total)
         return
     memset(whole, 0, sizeof(whole))
     for i in range(rows):
         for j in range(columns):
-            memcpy(whole + (i * 4 + j) * LANES, origin + i * s.out_row + j * s.outputs, used * sizeof(float))
-    winograd_gradient(whole, 4 * LANES, LANES, z, t.m_step, total)
+            memcpy(whole + (i * 4 + j) * lanes, origin + i * s.out_row + j * s.outputs, used * sizeof(real))
+    winograd_gradient(whole, 4 * lanes, lanes, z, t.m_step, total)
 
 
-cdef inline void add_points(const Tiling* t, const float* v, const float* z, ptrdiff_t tiles, ptrdiff_t channels,
-                            bint fresh, float* u) noexcept nogil:
+cdef inline void add_points(const Tiling* t, const real* v, const real* z, ptrdiff_t tiles, ptrdiff_t channels,
+                            bint fresh, real* u) noexcept nogil:
     """u[p] [channel][lane] (+)= v[p] [tile][channel] transposed times z[p] [tile][lane] for the 36 points."""
-    cdef const float* x[MAX_MR]
-    cdef float* y[MAX_MR]
-    cdef const float* init[MAX_MR]
-    cdef float spare[MAX_MR * LANES]
-    cdef float zero[LANES]
+    cdef ptrdiff_t lanes = LINE_BYTES // <ptrdiff_t> sizeof(real)
+    cdef const real* x[MAX_MR]
+    cdef real* y[MAX_MR]
+    cdef const real* init[MAX_MR]
+    cdef real spare[MAX_MR * FLOAT_LANES]
+    cdef real zero[FLOAT_LANES]
     cdef ptrdiff_t none = 0, p, i, c, row
     memset(spare, 0, sizeof(spare))
     memset(zero, 0, sizeof(zero))
@@ -285,25 +350,26 @@ cdef inline void add_points(const Tiling* t, const float* v, const float* z, ptr
             for i in range(MR):
                 c = row * MR + i
                 x[i] = v + p * t.v_step + min(c, channels - 1)
-                y[i] = u + p * t.u_step + c * LANES if c < channels else spare + i * LANES
-                init[i] = <const float*> zero if fresh else <const float*> y[i]
+                y[i] = u + p * t.u_step + c * lanes if c < channels else spare + i * lanes
+                init[i] = <const real*> zero if fresh else <const real*> y[i]
             tile(x, &none, 1, tiles, channels, z + p * t.m_step, init, y)
 
 
-cdef inline bint line_taps(const Sweep* s, const Tiling* t, const float* u, ptrdiff_t lanes, ptrdiff_t lane_size,
-                           float* taps) noexcept nogil:
-    """Add one line's u over the lanes, in order; write its taps [3][3][channel][lane]; return whether they are finite."""
-    cdef ptrdiff_t c, f, i, lane
-    cdef float sums[POINTS * LANES]
+cdef inline bint line_taps(const Sweep* s, const Tiling* t, const real* u, ptrdiff_t sums, ptrdiff_t sum_size,
+                           real* taps) noexcept nogil:
+    """Add one line's u over the sums, in order; write its taps [3][3][channel][lane]; return whether they are finite."""
+    cdef ptrdiff_t lanes = LINE_BYTES // <ptrdiff_t> sizeof(real)
+    cdef ptrdiff_t c, f, i, number
+    cdef real total[POINTS * FLOAT_LANES]
     cdef bint finite = True
     for c in range(s.channels):
-        if lanes == 1:
-            finite &= winograd_taps(u + c * LANES, t.u_step, taps + c * LANES, s.channels * LANES)
+        if sums == 1:
+            finite &= winograd_taps(u + c * lanes, t.u_step, taps + c * lanes, s.channels * lanes)
             continue
-        memset(sums, 0, sizeof(sums))
-        for lane in range(lanes):
+        memset(total, 0, sizeof(total))
+        for number in range(sums):
             for i in range(POINTS):
-                for f in range(LANES):
-                    sums[i * LANES + f] += u[lane * lane_size + i * t.u_step + c * LANES + f]
-        finite &= winograd_taps(sums, LANES, taps + c * LANES, s.channels * LANES)
+                for f in range(lanes):
+                    total[i * lanes + f] += u[number * sum_size + i * t.u_step + c * lanes + f]
+        finite &= winograd_taps(total, lanes, taps + c * lanes, s.channels * lanes)
     return finite
