@@ -23,6 +23,15 @@ cdef extern from "tile.h" nogil:
                         const float* w, const float* init, bint relu, float* y, ptrdiff_t y_step)
     void tile_row_double(const double* x, ptrdiff_t x_step, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length,
                          const double* w, const double* init, bint relu, double* y, ptrdiff_t y_step)
+    const ptrdiff_t FEW_ROWS
+    void few_rows_line_float(const float* x, ptrdiff_t x_row, ptrdiff_t x_step, int rows, ptrdiff_t length, const float* w,
+                             ptrdiff_t w_step, float* y, ptrdiff_t y_row)
+    void few_rows_line_double(const double* x, ptrdiff_t x_row, ptrdiff_t x_step, int rows, ptrdiff_t length, const double* w,
+                              ptrdiff_t w_step, double* y, ptrdiff_t y_row)
+    void few_rows_lines_float(const float* x, ptrdiff_t x_row, ptrdiff_t x_step, int rows, ptrdiff_t length, const float* w,
+                              ptrdiff_t w_step, float* y, ptrdiff_t y_row)
+    void few_rows_lines_double(const double* x, ptrdiff_t x_row, ptrdiff_t x_step, int rows, ptrdiff_t length, const double* w,
+                               ptrdiff_t w_step, double* y, ptrdiff_t y_row)
     const ptrdiff_t DOTS
     void dots_float(const float* x, ptrdiff_t x_step, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length, const float* w,
                     float* y)
@@ -65,6 +74,21 @@ cdef inline void tile_row(const real* x, ptrdiff_t x_step, const ptrdiff_t* offs
         tile_row_float(x, x_step, offset, runs, length, w, init, relu, y, y_step)
     else:
         tile_row_double(x, x_step, offset, runs, length, w, init, relu, y, y_step)
+
+
+cdef inline void few_rows(const real* x, ptrdiff_t x_row, ptrdiff_t x_step, int rows, ptrdiff_t length, const real* w,
+                          ptrdiff_t w_step, real* y, ptrdiff_t y_row, ptrdiff_t lines) noexcept nogil:
+    """Take one or two lines."""
+    if real is float:
+        if lines == 2:
+            few_rows_lines_float(x, x_row, x_step, rows, length, w, w_step, y, y_row)
+        else:
+            few_rows_line_float(x, x_row, x_step, rows, length, w, w_step, y, y_row)
+    else:
+        if lines == 2:
+            few_rows_lines_double(x, x_row, x_step, rows, length, w, w_step, y, y_row)
+        else:
+            few_rows_line_double(x, x_row, x_step, rows, length, w, w_step, y, y_row)
 
 
 cdef inline void dots(const real* x, ptrdiff_t x_step, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length,

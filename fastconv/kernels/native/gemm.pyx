@@ -7,13 +7,15 @@ Matrix Multiplication" (ACM TOMS 34, 2008). The NumPy twin is ../reference/gemm.
             for each block of the panel:
                 rows of a lie one after another (packed where a is transposed)
                 tile: MR rows times one line
+
+Up to THIN rows of a read b where it is, a few of its rows at a time.
 """
 from libc.stddef cimport ptrdiff_t
 from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
-from .common cimport (LINE_BYTES, MAX_MR, MR, SERIAL_SIZE, SERIAL_WORK, SUM_ROWS, Scratch, free_scratch, is_float,
+from .common cimport (FEW_ROWS, LINE_BYTES, MAX_MR, MR, few_rows, SERIAL_SIZE, SERIAL_WORK, SUM_ROWS, Scratch, free_scratch, is_float,
                       new_scratch, parts, real, sum_rows, tile, up_to)
 from .pool cimport parallel_for
 
@@ -27,6 +29,11 @@ cdef enum:
     NC = 32        # lines of b per task
     PANEL_BYTES = 1 << 22
     ROW_PARTS = 16
+    THIN = 8       # rows of a, so few that to pack b would take longer than the products
+    THIN_DEPTH = 128   # rows of b that they read at a time,
+    PAGE = 4096        # and bytes of a row
+    THIN_FEW = 8       # beyond which they read so few
+    THIN_LINES = 16    # lines of b per task
     GROUP = 8      # lines packed together: b is read in pieces of GROUP * 64 bytes
 
 cdef struct Matrices:
@@ -78,7 +85,12 @@ def gemm(cnp.ndarray a, cnp.ndarray b, cnp.ndarray bias, cnp.ndarray out, int n_
     p.single = is_float(a)
     p.a, p.b, p.out = cnp.PyArray_DATA(a), cnp.PyArray_DATA(b), cnp.PyArray_DATA(out)
     p.bias = NULL if bias is None else cnp.PyArray_DATA(bias)
-    multiply(&p, size, n_threads)
+    if s.m <= THIN and s.b_column == 1 and s.n >= s.lanes:
+        n_threads = 1 if s.m * s.n * s.k < SERIAL_WORK else n_threads
+        with nogil:
+            parallel_for(n_threads, parts(s.lines, THIN_LINES), thin_task, &p)
+    else:
+        multiply(&p, size, n_threads)
 
 
 def bias_backward(cnp.ndarray dout, cnp.ndarray dbias, int n_threads):
@@ -95,6 +107,50 @@ def bias_backward(cnp.ndarray dout, cnp.ndarray dbias, int n_threads):
         else:
             add_sums[double](&c, <double*> cnp.PyArray_DATA(dbias))
     free_scratch(scratch)
+
+
+cdef void thin_task(void* context, ptrdiff_t task, int worker) noexcept nogil:
+    cdef const Product* p = <Product*> context
+    cdef ptrdiff_t first = task * THIN_LINES, last = min(p.size.lines, first + THIN_LINES)
+    if p.single:
+        multiply_thin(&p.size, <float*> p.a, <float*> p.b, <float*> p.bias, first, last, <float*> p.out)
+    else:
+        multiply_thin(&p.size, <double*> p.a, <double*> p.b, <double*> p.bias, first, last, <double*> p.out)
+
+
+cdef void multiply_thin(const Matrices* s, const real* a, const real* b, const real* bias, ptrdiff_t first, ptrdiff_t last,
+                        real* out) noexcept nogil:
+    """Multiply all rows of a with some lines of b. Where b's last line is not whole, the last `lanes` columns are summed
+    beside out, and those of them that are its own go there at the end."""
+    cdef real spare[THIN * 16]
+    cdef real* y
+    cdef ptrdiff_t whole = s.n // s.lanes, most = THIN_DEPTH if s.b_row * sizeof(real) < PAGE else THIN_FEW, depth, k, line, lines, row, i, y_row, column
+    for line in range(first, last):
+        for i in range(s.m):
+            y = out + i * s.n + line * s.lanes if line < whole else spare + i * s.lanes
+            column = min(line * s.lanes, s.n - s.lanes)
+            if bias != NULL:
+                memcpy(y, bias + column, LINE_BYTES)
+            else:
+                memset(y, 0, LINE_BYTES)
+    k = 0
+    while k < s.k:
+        depth, line = min(most, s.k - k), first
+        while line < last:
+            lines = 2 if line + 2 <= min(last, whole) else 1
+            column = min(line * s.lanes, s.n - s.lanes)
+            y, y_row = (out + column if line < whole else <real*> spare), (s.n if line < whole else s.lanes)
+            row = 0
+            while row < s.m:
+                few_rows(a + row * s.a_row + k * s.a_column, s.a_row, s.a_column, <int> min(FEW_ROWS, s.m - row), depth,
+                         b + k * s.b_row + column, s.b_row, y + row * y_row, y_row, lines)
+                row = row + FEW_ROWS
+            line += lines
+        k += depth
+    if last > whole:
+        for i in range(s.m):
+            memcpy(out + i * s.n + whole * s.lanes, spare + i * s.lanes + (whole + 1) * s.lanes - s.n,
+                   (s.n - whole * s.lanes) * sizeof(real))
 
 
 cdef int multiply(Product* p, ptrdiff_t item, int n_threads) except -1:

@@ -48,8 +48,9 @@
 #define TALL MR
 #endif
 
-/* pixels that share a line of weights where outputs are few */
+/* pixels that share a line of weights where outputs are few, and rows that share one of w where rows are */
 #define DOTS 4
+#define FEW_ROWS 4
 
 #define REAL float
 #define INTEGER int32_t

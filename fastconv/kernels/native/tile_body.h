@@ -142,3 +142,41 @@ static __attribute__((unused)) void TYPED(dots)(const REAL *x, ptrdiff_t x_step,
         y[i] = TYPED(total)(a[i].v[0]);
     }
 }
+
+static inline __attribute__((always_inline, unused)) void TYPED(few_rows)(
+    const REAL *x, ptrdiff_t x_row, ptrdiff_t x_step, int rows, ptrdiff_t length, const REAL *w, ptrdiff_t w_step, REAL *y,
+    ptrdiff_t y_row, int lines) {
+    enum { LANES = LINE_BYTES / sizeof(REAL) };
+    TYPED(line) a[FEW_ROWS][2];
+    const REAL *in[FEW_ROWS];
+    for (int i = 0; i < FEW_ROWS; i++) {
+        const int row = i < rows ? i : 0;
+        in[i] = x + row * x_row;
+        for (int j = 0; j < lines; j++) a[i][j] = TYPED(load)(y + row * y_row + j * LANES);
+    }
+    for (ptrdiff_t k = 0; k < length; k++, w += w_step) {
+        TYPED(line) b[2];
+        for (int j = 0; j < lines; j++) b[j] = TYPED(load)(w + j * LANES);
+        _Pragma("GCC unroll 4") for (int i = 0; i < FEW_ROWS; i++) {
+            for (int j = 0; j < lines; j++) a[i][j] = TYPED(fma)(a[i][j], in[i][k * x_step], b[j]);
+        }
+    }
+    for (int i = 0; i < rows; i++) {
+        for (int j = 0; j < lines; j++) TYPED(store)(y + i * y_row + j * LANES, a[i][j]);
+    }
+}
+
+/* y[i][0..NR) += sum over k < length of x[i*x_row + k*x_step] * w[k*w_step + 0..NR) for i < rows <= FEW_ROWS: the tile for products
+ * of so few rows that to pack w would take longer. */
+static __attribute__((unused)) void TYPED(few_rows_line)(const REAL *x, ptrdiff_t x_row, ptrdiff_t x_step, int rows,
+                                                         ptrdiff_t length, const REAL *w, ptrdiff_t w_step, REAL *y,
+                                                         ptrdiff_t y_row) {
+    TYPED(few_rows)(x, x_row, x_step, rows, length, w, w_step, y, y_row, 1);
+}
+
+/* The same for two lines. */
+static __attribute__((unused)) void TYPED(few_rows_lines)(const REAL *x, ptrdiff_t x_row, ptrdiff_t x_step, int rows,
+                                                          ptrdiff_t length, const REAL *w, ptrdiff_t w_step, REAL *y,
+                                                          ptrdiff_t y_row) {
+    TYPED(few_rows)(x, x_row, x_step, rows, length, w, w_step, y, y_row, 2);
+}
