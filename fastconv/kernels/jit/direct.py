@@ -125,7 +125,8 @@ def sweep_line(s, x, top, rows, offset, weight, weight_at, bias_lines, bias_at, 
     x_row, x_step = s.h.step * s.pitch, s.w.step * s.channels
     y_row, y_step = s.h.stride * s.out_row, s.w.stride * s.outputs
     grid, runs, length, lanes = s.w.grid, s.runs, s.length, s.lanes
-    if used <= FEW_OUTPUTS and grid >= DOTS and length % lanes == 0 and 0 < s.depth <= MOST_PRODUCTS:
+    # w.taps: in an Affine layer the grid is the batch, on whose size results must not depend
+    if used <= FEW_OUTPUTS and s.w.taps > 1 and grid >= DOTS and length % lanes == 0 and 0 < s.depth <= MOST_PRODUCTS:
         few_outputs(s, x, top, rows, offset, weight, weight_at, bias_lines, bias_at, out, target, used, relu)
         return
     if used == lanes and grid >= MR and (grid % MR == 0 or s.depth <= SHORT):

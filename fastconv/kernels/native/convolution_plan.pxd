@@ -287,25 +287,27 @@ cdef inline ptrdiff_t filters_scratch(const Filters* f, ptrdiff_t item, ptrdiff_
     """Return the bytes of scratch memory that the steps above need for so many images."""
     cdef ptrdiff_t most = 0, phase, i, n = images
     cdef Sweep s = sweep_of(f, &f.forward, &n)
-    cdef Tiling t = tiling(&s, n)
+    cdef Tiling t
     most = max(most, sweep_scratch(&s, item) + s.h.size * s.w.size * s.outputs * item + LINE_BYTES)
     if f.winograd:
+        t = tiling(&s, n)
         most = max(most, winograd_scratch(&s, &t) * <ptrdiff_t> sizeof(float))
     for phase in range(f.phases):
         n = images
         s = sweep_of(f, &f.back[phase], &n)
-        t = tiling(&s, n)
         most = max(most, sweep_scratch(&s, item))
         if f.winograd_back:
+            t = tiling(&s, n)
             most = max(most, winograd_scratch(&s, &t) * <ptrdiff_t> sizeof(float))
     for i in range(1, images + 1):  # fewer images may have larger blocks
         n = i
         s = sweep_of(f, &f.gradient, &n)
-        t = gradient_tiling(&s, n)
         most = max(most, band_size(&s) * item + gradient_scratch(&s))
         if f.winograd_gradient:
-            most = max(most, (lines_of(&s) * (POINTS * t.u_step + FLOAT_LANES) + s.depth * FLOAT_LANES + winograd_scratch(&s, &t))
-                       * <ptrdiff_t> sizeof(float) + band_size(&s) * item + gradient_scratch(&s))
+            t = gradient_tiling(&s, n)
+            most = max(most, (lines_of(&s) * (POINTS * t.u_step + FLOAT_LANES) + s.depth * FLOAT_LANES
+                              + winograd_scratch(&s, &t)) * <ptrdiff_t> sizeof(float)
+                       + band_size(&s) * item + gradient_scratch(&s))
     return up_to(most, LINE_BYTES)
 
 

@@ -112,7 +112,8 @@ cdef inline void sweep_line(const Sweep* s, const real* top, ptrdiff_t rows, con
     cdef ptrdiff_t pixels = rows * s.w.grid, done = 0, i, f, h = 0, w = 0
     cdef ptrdiff_t x_row = s.h.step * pitch(s), x_step = s.w.step * s.channels
     cdef ptrdiff_t y_row = s.h.stride * s.out_row, y_step = s.w.stride * s.outputs
-    if used <= FEW_OUTPUTS and s.w.grid >= DOTS and s.length % s.lanes == 0 and 0 < s.depth <= MOST_PRODUCTS:
+    # w.taps: in an Affine layer the grid is the batch, on whose size results must not depend
+    if used <= FEW_OUTPUTS and s.w.taps > 1 and s.w.grid >= DOTS and s.length % s.lanes == 0 and 0 < s.depth <= MOST_PRODUCTS:
         few_outputs(s, top, rows, offset, weight, bias, target, used, relu)
         return
     if used == s.lanes and s.w.grid >= MR and (s.w.grid % MR == 0 or s.depth <= SHORT):
