@@ -48,7 +48,11 @@ __all__ = [
     "use_winograd",
 ]
 
-__version__ = package_version()
+
+def __getattr__(name: str) -> str:
+    if name == "__version__":
+        return package_version()
+    raise AttributeError(f"module 'fastconv' has no attribute {name!r}")
 
 
 def load_ipython_extension(shell: object) -> None:

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import platform
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy
@@ -15,6 +14,7 @@ from .winograd import winograd_enabled
 
 def package_version() -> str:
     """Return fastconv's version."""
+    from importlib.metadata import PackageNotFoundError, version  # takes 30 ms to import
     try:
         return version("fastconv")
     except PackageNotFoundError:

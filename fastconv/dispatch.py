@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import importlib.util
 import os
 import re
@@ -109,6 +108,7 @@ def numba_version() -> str | None:
 
 @cache
 def _installed_numba() -> str | None:
+    import importlib.metadata
     try:
         return importlib.metadata.version("numba")
     except importlib.metadata.PackageNotFoundError:

@@ -193,8 +193,10 @@ class Network:
 
         That needs a float64 network without Dropout, and takes two forward passes for each single parameter.
         """
-        def loss(_: np.ndarray) -> float:
-            return self._loss(x, t, None, gradient=False) + self.penalty
+        x = self._as_input(_samples(x))
+
+        def loss(_: np.ndarray) -> float:  # by the layers: a plan would pack all parameters anew for each
+            return float(self.last_layer.forward(self._graph.forward(x, True), t)) + self.penalty
 
         return {key: numerical_gradient(loss, value) for key, value in self.params.items()}
 

@@ -13,6 +13,9 @@ from ..shapes import Shape, check_dout
 from .broadcast import by, to_parameter, to_vector
 
 
+CONVERTED = 1 << 19  # values of x that are brought to another dtype at a time
+
+
 class Affine:
     """``out = x @ W + b``, with everything after the first axis of x taken as one.
 
@@ -29,6 +32,7 @@ class Affine:
     dW, db : gradients in the shapes of W and b
     """
 
+    _x: Array
     _weight: Array
     _dtype: np.dtype[Any]
 
@@ -51,19 +55,27 @@ class Affine:
         _check(where, x.shape, W.shape)
         D, M = W.shape
         bias = None if b is None else to_vector(where, "b", b, M, compute)
-        self.x, self._weight = contiguous(x.reshape(len(x), D), compute), native(W, compute)
         self.original_x_shape, self._dtype, self._shape = x.shape, dtype, (len(x), M)
+        self.x, self._weight = x.reshape(len(x), D), native(W, compute)
         out = np.empty(self._shape, compute)
-        kernels.gemm(self.x, self._weight, bias, out)
+        if self.x.dtype == compute or self.x.size <= CONVERTED:
+            self._x = contiguous(self.x, compute)
+            kernels.gemm(self._x, self._weight, bias, out)
+        else:
+            self._x = self.x
+            rows = max(1, CONVERTED // D)
+            for start in range(0, len(x), rows):
+                part = slice(start, start + rows)
+                kernels.gemm(contiguous(self.x[part], compute), self._weight, bias, out[part])
         return out.astype(dtype, copy=False)
 
     def backward(self, dout: ArrayLike, *, need_dx: bool = True) -> Array | None:
         """Set ``dW = x.T @ dout`` and db; return ``dx = dout @ W.T`` in x's shape, or None if not needed."""
         dout = np.asarray(dout)
         check_dout("Affine.backward", dout, self._shape)
-        assert self.x is not None and self.original_x_shape is not None
+        assert self.original_x_shape is not None
         dtype, compute = result_dtype("Affine.backward", dout=dout, out=self._dtype)
-        dout, x = contiguous(dout, compute), contiguous(self.x, compute)
+        dout, x = contiguous(dout, compute), contiguous(self._x, compute)
         weight = native(self._weight, compute)
         dW, db = np.empty(weight.shape, compute), np.empty(weight.shape[1], compute)
         kernels.gemm(x.T, dout, None, dW)

@@ -54,7 +54,7 @@ cdef extern from "tile.h" nogil:
 
 cdef enum:
     MAX_MR = 9             # no instruction set has a higher tile (MR and TALL in tile.h)
-    SERIAL_WORK = 1 << 22  # multiply-adds below which waking a second thread costs more than it saves
+    SERIAL_WORK = 1 << 18  # lines of multiply-adds below which waking a second thread costs more than it saves
     SERIAL_SIZE = 1 << 17  # the same for elementwise work, in elements
     TASK_SIZE = 1 << 12    # elements that make taking a task worth while
     SUM_ROWS = 256         # rows per partial sum: column sums are taken part by part, then over the parts in order

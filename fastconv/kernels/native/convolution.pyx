@@ -136,7 +136,7 @@ cdef int sweep(Job* job, int n_threads) except -1:
     cdef ptrdiff_t packed_bytes = job.lines * s.depth * LINE_BYTES
     if job.images == 0 or s.h.grid == 0 or s.w.grid == 0:
         return 0
-    if job.images * s.h.grid * s.w.grid * job.lines * s.lanes * s.depth < SERIAL_WORK:
+    if job.images * s.h.grid * s.w.grid * job.lines * s.depth < SERIAL_WORK:
         n_threads = 1
     if settings.winograd and winograd_pays(s, job.images, True) and winograd_sweep(job, n_threads):
         return 0
@@ -254,7 +254,7 @@ cdef int weight_gradient(Job* job, int n_threads) except -1:
     """
     cdef Sweep* s = job.s
     cdef ptrdiff_t lane_bytes = job.lines * (s.depth + 1) * LINE_BYTES
-    if job.images * s.h.grid * s.w.grid * job.lines * s.lanes * s.depth < SERIAL_WORK:
+    if job.images * s.h.grid * s.w.grid * job.lines * s.depth < SERIAL_WORK:
         n_threads = 1
     if (settings.winograd and job.images > 0 and winograd_pays(s, job.images, True)
             and winograd_weight_gradient(job, n_threads)):

@@ -86,7 +86,7 @@ def gemm(cnp.ndarray a, cnp.ndarray b, cnp.ndarray bias, cnp.ndarray out, int n_
     p.a, p.b, p.out = cnp.PyArray_DATA(a), cnp.PyArray_DATA(b), cnp.PyArray_DATA(out)
     p.bias = NULL if bias is None else cnp.PyArray_DATA(bias)
     if s.m <= THIN and s.b_column == 1 and s.n >= s.lanes:
-        n_threads = 1 if s.m * s.n * s.k < SERIAL_WORK else n_threads
+        n_threads = 1 if s.m * s.lines * s.k < SERIAL_WORK else n_threads
         with nogil:
             parallel_for(n_threads, parts(s.lines, THIN_LINES), thin_task, &p)
     else:
@@ -157,7 +157,7 @@ cdef int multiply(Product* p, ptrdiff_t item, int n_threads) except -1:
     cdef const Matrices* s = &p.size
     cdef ptrdiff_t block_bytes = s.lines * LINE_BYTES * KC, blocks = max(1, parts(s.k, KC))
     cdef ptrdiff_t panel = min(blocks, max(1, PANEL_BYTES // max(1, block_bytes))), row_tasks
-    if s.m * s.lines * s.lanes * max(s.k, 1) < SERIAL_WORK:
+    if s.m * s.lines * max(s.k, 1) < SERIAL_WORK:
         n_threads = 1
     p.rows = min(MC, max(MR, parts(parts(s.m, ROW_PARTS), MR) * MR))
     p.groups, p.line_tasks, row_tasks = parts(s.lines, GROUP), parts(s.lines, NC), parts(s.m, p.rows)
