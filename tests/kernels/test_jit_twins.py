@@ -21,6 +21,7 @@ from fastconv.kernels.jit.lines import (  # noqa: E402
     positive,
     relu_pool,
     store,
+    total,
     where_positive,
     where_won,
     widened,
@@ -95,6 +96,11 @@ def finite(a, b, c, d, y):
     y[17] = all_finite(load(a, 0))
 
 
+def totals(a, b, c, d, y):
+    for i in range(SIZE - 16):
+        y[i] = total(load(a, i))
+
+
 def pooled(a, b, c, d, y):
     winner = np.zeros(100, np.uint8)
     for i in range(5):
@@ -109,7 +115,7 @@ def won(a, b, c, d, y):
         store(y, AT + 16 * n, where_won(load(a, AT), winner, 7, n))
 
 
-EXACT = [loaded, moved, filled, positive_parts, masked, finite, pooled, won]
+EXACT = [loaded, moved, filled, positive_parts, masked, finite, totals, pooled, won]
 ROUNDED = [sums_and_products, added_products]  # a product and a sum may be rounded once
 
 
