@@ -12,7 +12,6 @@ from ..dispatch import kernels
 from ..shapes import Shape, check_dout
 from .broadcast import by, to_parameter, to_vector
 
-
 CONVERTED = 1 << 19  # values of x that are brought to another dtype at a time
 
 

@@ -67,12 +67,12 @@ class BatchNormalization:
         if self.running_var is None:
             self.running_var = np.zeros(frame.features, compute)
         rows = frame.rows(x, compute)
-        names = ("gamma", "beta") if train_flg else ("gamma", "beta", "running_mean", "running_var")
-        gamma, beta, *running = (frame.columns(to_vector(where, name, getattr(self, name), frame.features, compute))
-                                 for name in names)
+        gamma, beta, running_mean, running_var = (
+            frame.columns(to_vector(where, name, getattr(self, name), frame.features, compute))
+            for name in ("gamma", "beta", "running_mean", "running_var"))
         out = np.empty_like(rows)
         if not train_flg:
-            kernels.batch_normalization_inference(rows, gamma, beta, *running, EPS, out)
+            kernels.batch_normalization_inference(rows, gamma, beta, running_mean, running_var, EPS, out)
             return frame.restore(out, dtype)
         mean, var = np.empty_like(gamma), np.empty_like(gamma)
         kernels.batch_normalization_forward(rows, gamma, beta, EPS, out, mean, var)
