@@ -142,8 +142,9 @@ class Plan:
         """Say whether the weights have to be packed: always, but in a prediction with the same values as the last."""
         if self._training:
             return True
-        now = [array.reshape(-1).view(np.uint8) for pair in parameters for array in pair if array is not None]
-        if self._seen is not None and len(now) == len(self._seen) and all(map(np.array_equal, now, self._seen)):
+        bits = np.uint32 if self._real.itemsize == 4 else np.uint64
+        now = [array.reshape(-1).view(bits) for pair in parameters for array in pair if array is not None]
+        if self._seen is not None and all((a == b).all() for a, b in zip(now, self._seen, strict=True)):
             return False
         self._seen = [array.copy() for array in now]
         return True
