@@ -34,6 +34,7 @@ def run(args: argparse.Namespace) -> int:
     from .. import dispatch
     from .warmup_cases import both_variants, cases, loops
     steps = cases(DTYPES[args.dtype])
+    say(args, "compiling Numba's kernels, which takes minutes where none is kept on disk")
     with dispatch.use("numba"), both_variants(), _bar(args, len(steps)) as bar:
         for name, step in steps:
             bar.set_description_str(name)

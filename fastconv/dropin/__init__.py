@@ -76,6 +76,7 @@ def install(only: str | Iterable[str] | None = None, *, strict_book: bool = Fals
         module = sys.modules.get(name)
         if name in wanted and module is not None:
             _replace(module)
+            log.note(f"{name} had been imported before: names that were copied from it stay the book's")
 
 
 def uninstall() -> None:

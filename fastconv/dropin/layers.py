@@ -82,7 +82,7 @@ def layer_replacement(book: type, *, strict: bool) -> type:
 def _is_for_the_book(name: str, error: Exception, args: tuple[Any, ...]) -> bool:
     if isinstance(error, TypeError):
         return name not in REFUSED and bool(args) and isinstance(args[0], np.ndarray)
-    return name == "SoftmaxWithLoss" and np.ndim(args[0]) == 1 and np.size(args[0]) > 0
+    return name == "SoftmaxWithLoss" and bool(args) and np.ndim(args[0]) == 1 and np.size(args[0]) > 0
 
 
 def _hand_over(layer: Any, book: type, error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -55,6 +55,25 @@ def test_what_was_left_alone_and_what_fell_back_is_told(reported):
     assert "by the book's own code: Sigmoid.forward, 1 times: Sigmoid.forward: x has dtype complex128" in text
 
 
+def test_modules_that_were_there_before_are_told(load):
+    load("common.functions")
+    fastconv.install(report=True)
+    try:
+        assert "common.functions had been imported before: names that were copied" in report.text()
+    finally:
+        fastconv.install(report=False)
+        report.clear()
+
+
+def test_the_books_trainer_runs_each_step_forwards_twice():
+    counted = Report()
+    counted.add("Relu.forward", 1, 0.1, 5.0)
+    with counted.book_seconds() as seconds:
+        counted.add("Relu.forward", 1, 0.1, 3.0)
+        counted.add("Affine.backward", 1, 0.1, 7.0)
+    assert seconds == [2 * 3.0 + 7.0]
+
+
 def test_nothing_was_replaced():
     empty = Report()
     assert "nothing was replaced: the script imported no module of the book's" in empty.text()
