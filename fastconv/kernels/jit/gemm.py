@@ -7,6 +7,8 @@ Matrix Multiplication" (ACM TOMS 34, 2008). The NumPy twin is ../reference/gemm.
             for each block of the panel:
                 rows of a lie one after another (packed where a is transposed)
                 tile: MR rows times one line
+
+Up to THIN rows of a read b where it is, a few of its rows at a time.
 """
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ import numpy as np
 from numba import prange
 
 from .compile import Loop, inner
-from .lines import LINE_BYTES, fill, load, store, widened
+from .lines import LINE_BYTES, fill, load, multiply_added, store, widened
 from .memory import SERIAL_WORK, flat, none, threads_for
 from .tile import MR, tile
 from .turns import first_turn, take_number
@@ -22,6 +24,11 @@ from .turns import first_turn, take_number
 KC = 256       # a packed line of b, KC * 64 bytes, stays in L1
 MC = 120       # rows of a per task at most: MC * KC values stay in L2; a multiple of every MR
 NC = 32        # lines of b per task
+THIN = 8       # rows of a, so few that to pack b would take longer than the products
+THIN_LINES = 16    # lines of b per task
+THIN_DEPTH = 128   # rows of b that are read at a time,
+PAGE = 4096        # and bytes of a row
+THIN_FEW = 8       # beyond which so few are
 PANEL_BYTES = 1 << 22
 ROW_PARTS = 16
 SUM_ROWS = 256  # rows per partial sum: columns are summed part by part, then over the parts in order
@@ -39,9 +46,13 @@ def gemm(a, b, bias, out, n_threads):
     part = -(-M // ROW_PARTS)
     rows = min(MC, max(MR, -(-part // MR) * MR))
     (a, a_row, a_column), (b, b_row, b_column) = _steps(a), _steps(b)
+    bias = none(out.dtype) if bias is None else flat(bias)
     n_threads = threads_for(n_threads, M * lines * lanes * max(K, 1), SERIAL_WORK)
+    if M <= THIN and b_column == 1 and N >= lanes:
+        _thin(n_threads, M, N, K, a, a_row, a_column, b, b_row, bias, lanes, flat(out))
+        return
     _gemm(n_threads, n_threads, M, N, K, a, a_row, a_column,
-          b, b_row, b_column, none(out.dtype) if bias is None else flat(bias), panel, rows, lanes, flat(out))
+          b, b_row, b_column, bias, panel, rows, lanes, flat(out))
 
 
 def bias_backward(dout, dbias, n_threads):
@@ -80,6 +91,95 @@ def _gemm(workers, M, N, K, a, a_row, a_column, b, b_row, b_column, bias, panel,
                                    (block - first) * lines * lanes * KC, row, min(M, row + rows), line,
                                    min(lines, line + NC), lanes, out, buffer)
                 task = take_number(turn)
+
+
+@Loop
+def _thin(M, N, K, a, a_row, a_column, b, b_row, bias, lanes, out):
+    lines = -(-N // lanes)
+    for task in prange(-(-lines // THIN_LINES)):
+        multiply_thin(M, N, K, a, a_row, a_column, b, b_row, bias, task * THIN_LINES,
+                      min(lines, (task + 1) * THIN_LINES), lanes, out)
+
+
+@inner
+def multiply_thin(M, N, K, a, a_row, a_column, b, b_row, bias, first, last, lanes, out):
+    """Multiply all rows of a with some lines of b.
+
+    Where b's last line is not whole, the last `lanes` columns are summed beside out, and those of them that are its own
+    go there at the end.
+    """
+    spare, whole = np.empty(THIN * lanes, out.dtype), N // lanes
+    most = THIN_DEPTH if b_row * out.itemsize < PAGE else THIN_FEW
+    for line in range(first, last):
+        column, start = min(line * lanes, N - lanes), fill(out, 0)
+        if bias.size > 0:
+            start = load(bias, column)
+        for i in range(M):
+            if line < whole:
+                store(out, i * N + column, start)
+            else:
+                store(spare, i * lanes, start)
+    for k in range(0, K, most):
+        depth, line = min(most, K - k), first
+        while line < last:
+            column = min(line * lanes, N - lanes)
+            two = line + 2 <= min(last, whole)
+            for row in range(0, M, 4):
+                x, w = row * a_row + k * a_column, k * b_row + column
+                if two:
+                    few_rows_lines(min(4, M - row), a, x, a_row, a_column, depth, b, w, b_row, out, row * N + column, N,
+                                   lanes)
+                elif line < whole:
+                    few_rows(min(4, M - row), a, x, a_row, a_column, depth, b, w, b_row, out, row * N + column, N)
+                else:
+                    few_rows(min(4, M - row), a, x, a_row, a_column, depth, b, w, b_row, spare, row * lanes, lanes)
+            line += 2 if two else 1
+    if last > whole:
+        for i in range(M):
+            for j in range(whole * lanes, N):
+                out[i * N + j] = spare[i * lanes + j - (N - lanes)]
+
+
+@inner
+def few_rows(rows, x, x_at, x_row, x_step, length, w, w_at, w_step, y, y_at, y_row):
+    """Add the products of one to four rows of x with a line of w; rows that are not there repeat the last one."""
+    i, j, k = min(1, rows - 1), min(2, rows - 1), min(3, rows - 1)
+    a, b = load(y, y_at), load(y, y_at + i * y_row)
+    c, d = load(y, y_at + j * y_row), load(y, y_at + k * y_row)
+    for step in range(length):
+        line, at = load(w, w_at + step * w_step), x_at + step * x_step
+        a, b = multiply_added(a, x[at], line), multiply_added(b, x[at + i * x_row], line)
+        c, d = multiply_added(c, x[at + j * x_row], line), multiply_added(d, x[at + k * x_row], line)
+    store(y, y_at, a)
+    store(y, y_at + i * y_row, b)
+    store(y, y_at + j * y_row, c)
+    store(y, y_at + k * y_row, d)
+
+
+@inner
+def few_rows_lines(rows, x, x_at, x_row, x_step, length, w, w_at, w_step, y, y_at, y_row, lanes):
+    """The same for two lines."""
+    i, j, k, z_at = min(1, rows - 1), min(2, rows - 1), min(3, rows - 1), y_at + lanes
+    a, b = load(y, y_at), load(y, y_at + i * y_row)
+    c, d = load(y, y_at + j * y_row), load(y, y_at + k * y_row)
+    e, f = load(y, z_at), load(y, z_at + i * y_row)
+    g, h = load(y, z_at + j * y_row), load(y, z_at + k * y_row)
+    for step in range(length):
+        at, from_w = x_at + step * x_step, w_at + step * w_step
+        left, right = load(w, from_w), load(w, from_w + lanes)
+        p, q, r, s = x[at], x[at + i * x_row], x[at + j * x_row], x[at + k * x_row]
+        a, b, c, d = (multiply_added(a, p, left), multiply_added(b, q, left), multiply_added(c, r, left),
+                      multiply_added(d, s, left))
+        e, f, g, h = (multiply_added(e, p, right), multiply_added(f, q, right), multiply_added(g, r, right),
+                      multiply_added(h, s, right))
+    store(y, y_at, a)
+    store(y, y_at + i * y_row, b)
+    store(y, y_at + j * y_row, c)
+    store(y, y_at + k * y_row, d)
+    store(y, z_at, e)
+    store(y, z_at + i * y_row, f)
+    store(y, z_at + j * y_row, g)
+    store(y, z_at + k * y_row, h)
 
 
 @inner
