@@ -86,6 +86,9 @@ def _matrices(some: Callable[..., np.ndarray]) -> Iterator[Call]:
                         (wide[:40:2, :60:2], wide[::2, ::2])):
         yield "gemm", (left, right, None), [some(20, 40)]
         yield "gemm", (left, right, some(40)), [some(20, 40)]
+    for bias in (None, some(40)):
+        yield "gemm", (a[:3], b, bias), [some(3, 40)]  # few rows
+        yield "gemm", (some(30, 20).T[:3], b, bias), [some(3, 40)]
     yield "bias_backward", (some(20, 40),), [some(40)]
 
 

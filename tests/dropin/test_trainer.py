@@ -115,7 +115,6 @@ def test_interrupted_training_keeps_what_was_learned(reader):
             os.kill(os.getpid(), signal.SIGINT)
 
     trainer.optimizer.update = interrupting
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where the tests run in a shell's background
     with pytest.raises(KeyboardInterrupt):
         trainer.train()
     assert len(calls) == 5
