@@ -31,6 +31,16 @@ class Trace:
     def __init__(self) -> None:
         self.forward: list[tuple[Any, tuple[Any, ...], Any]] = []   # layer, arguments, result
         self.backward: list[tuple[Any, tuple[Any, ...], Any]] = []
+        self._kept: list[tuple[np.ndarray, np.ndarray]] = []        # array, its values when it was passed on
+
+    def keep(self, array: Any) -> None:
+        """Remember an array's values: it stays the same array if the network changes it in place."""
+        if isinstance(array, np.ndarray) and array.dtype.kind in "biuf":
+            self._kept.append((array, array.copy()))
+
+    def changed(self) -> bool:
+        """Say whether an array that was kept has other values now."""
+        return not all(np.array_equal(array, values, equal_nan=True) for array, values in self._kept)
 
     def chain(self, x: Any, train_flg: bool) -> list[Any]:
         """Return the layers if each read the output of the one before, and the first one `x`."""
@@ -52,14 +62,17 @@ class Trace:
 
 
 @contextmanager
-def watched(network: Any) -> Iterator[Trace]:
-    """Record what the layers of a network do in a block."""
+def watched(network: Any, *arrays: Any) -> Iterator[Trace]:
+    """Record what the layers of a network do in a block, and whether it changes its parameters or these arrays."""
     trace = Trace()
+    params = getattr(network, "params", None)
+    for array in (*arrays, *(params.values() if isinstance(params, dict) else ())):
+        trace.keep(array)
     found = list({id(layer): layer for layer in _layers_of(network)}.values())
     try:
         for layer in found:
-            layer.forward = _recorded(layer, layer.forward, trace.forward)
-            layer.backward = _recorded(layer, layer.backward, trace.backward)
+            layer.forward = _recorded(layer, layer.forward, trace, trace.forward)
+            layer.backward = _recorded(layer, layer.backward, trace, trace.backward)
         yield trace
     finally:
         for layer in found:
@@ -68,7 +81,7 @@ def watched(network: Any) -> Iterator[Trace]:
 
 
 class Twin:
-    """The engine's form of a recognised network, with parameters of its own.
+    """The engine's form of a recognised network; it has parameters of its own where the precision differs.
 
     Attributes
     ----------
@@ -134,16 +147,20 @@ def recognise(network: Any, x: np.ndarray, t: np.ndarray, trace: Trace, grads: A
     for (before, _, dx), (_, args, _) in zip(trace.backward, trace.backward[1:], strict=False):
         if args[0] is not dx:
             raise NotRecognised(f"the gradient of a {_name(before)} is changed on its way")
-    return chain, _owners(network, chain, grads)
+    owners = _owners(network, chain, grads)
+    if trace.changed():
+        raise NotRecognised("an array is changed in place on its way")
+    return chain, owners
 
 
 def predicts(network: Any, twin: Twin, x: np.ndarray) -> bool:
     """Say whether the network's `predict` runs the same layers, as a prediction."""
-    with watched(network) as trace:
+    with watched(network, x) as trace:
         try:
             y = network.predict(x)
-            return bool(trace.forward) and trace.chain(x, False) == twin._chain and y is trace.forward[-1][2]
-        except (NotRecognised, TypeError, AttributeError):
+            return (bool(trace.forward) and trace.chain(x, False) == twin._chain and y is trace.forward[-1][2]
+                    and not trace.changed())
+        except Exception:  # a method of the reader's own, which may want other arguments
             return False
 
 
@@ -174,10 +191,14 @@ def _layers_of(network: Any) -> Iterator[Any]:
                 yield layer
 
 
-def _recorded(layer: Any, method: Any, calls: list[tuple[Any, tuple[Any, ...], Any]]) -> Any:
+def _recorded(layer: Any, method: Any, trace: Trace, calls: list[tuple[Any, tuple[Any, ...], Any]]) -> Any:
     def call(*args: Any, **kwargs: Any) -> Any:
         out = method(*args, **kwargs)
         calls.append((layer, (*args, *kwargs.values()), out))
+        trace.keep(out)
+        if calls is trace.backward:
+            for name in LEARNED:
+                trace.keep(getattr(layer, f"d{name}", None))
         return out
 
     return call

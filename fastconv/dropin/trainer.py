@@ -58,7 +58,7 @@ class BookTrainer(Trainer):
     def _watched_update(self, batch: np.ndarray) -> float:
         """Take the first step layer by layer, and see whether the engine can take the others."""
         x, t = self.x_train[batch], self.t_train[batch]
-        with watched(self.network) as trace, report.book_seconds() as seconds:
+        with watched(self.network, x, t) as trace, report.book_seconds() as seconds:
             grads = self.network.gradient(x, t)
         self._book_seconds, self._is_known = seconds[0], True
         name = type(self.network).__name__

@@ -207,6 +207,40 @@ def weight_decay(kind):
                                             for key, value in kind.gradient(self, x, t).items()}}
 
 
+def weight_decay_in_place(kind):
+    def gradient(self, x, t):
+        grads = kind.gradient(self, x, t)
+        grads["W2"] += 1e-6 * self.params["W2"]
+        return grads
+
+    return {"gradient": gradient}
+
+
+def centred_in_place(kind):
+    def predict(self, x, train_flg=False):
+        x -= x.mean()
+        return kind.predict(self, x, train_flg)
+
+    return {"predict": predict}
+
+
+def scores_in_place(kind):
+    def predict(self, x, train_flg=False):
+        y = kind.predict(self, x, train_flg)
+        y *= 0.5
+        return y
+
+    return {"predict": predict}
+
+
+def clipped_in_place(kind):
+    def gradient(self, x, t):
+        np.clip(self.params["W1"], -0.1, 0.1, out=self.params["W1"])
+        return kind.gradient(self, x, t)
+
+    return {"gradient": gradient}
+
+
 def fewer_gradients(kind):
     def gradient(self, x, t):
         grads = kind.gradient(self, x, t)
@@ -230,17 +264,20 @@ def twice(kind):
     (weight_decay, "the gradient of W1 is not just what a layer computed for it"),
     (fewer_gradients, "the gradient of b1 is not just what a layer computed for it"),
     (twice, "a layer runs twice in a pass"),
+    *((change, "an array is changed in place on its way") for change in (
+        weight_decay_in_place, centred_in_place, scores_in_place, clipped_in_place)),
 ])
 def test_networks_that_do_more_train_layer_by_layer(reader, change, reason):
     module, Trainer = reader()
     kind = type("Own", (module.DeepNet,), change(module.DeepNet))
     network = make(kind)
-    trainer = train(Trainer, network)
+    trainer = train(Trainer, network, x=X.copy())
     assert report.notes == [f"Own trained layer by layer: {reason}"]
     # and as the reader's own code has it
     expected = make(kind)
     np.random.seed(7)
-    other = fastconv.Trainer(expected, X, T, X[:20], T[:20], 2, 16, "Adam", {"lr": 0.01}, 30, False)
+    x = X.copy()
+    other = fastconv.Trainer(expected, x, T, x[:20], T[:20], 2, 16, "Adam", {"lr": 0.01}, 30, False)
     other.train()
     assert trainer.train_loss_list == other.train_loss_list
 
