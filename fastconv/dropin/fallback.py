@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -62,8 +63,11 @@ def optimizer_replacement(fast: Any, book: Any) -> type:
             try:
                 fast.update(self, params, grads)
             except TypeError as error:
-                stand_in = book(**{name: value for name, value in vars(self).items()
-                                   if isinstance(value, float) and name != "iter"})
+                stand_in = book(**{name: getattr(self, name) for name in inspect.signature(book).parameters})
+                known = [getattr(self, name) for name in self._state]
+                if known and all(key in values for values in known for key in params):  # it has stepped before
+                    for name in (*self._state, *(["iter"] if hasattr(self, "iter") else [])):
+                        setattr(stand_in, name, getattr(self, name))
                 try:
                     stand_in.update(params, grads)
                 except Exception:
@@ -74,4 +78,3 @@ def optimizer_replacement(fast: Any, book: Any) -> type:
     Optimizer.__name__, Optimizer.__qualname__, Optimizer.__module__ = book.__name__, book.__qualname__, book.__module__
     Optimizer.__doc__, Optimizer.update.__doc__ = fast.__doc__, fast.update.__doc__
     return Optimizer
-

@@ -238,6 +238,21 @@ def test_an_optimizer_leaves_complex_parameters_to_the_book(both):
     assert [name for name, _ in report.fallbacks] == ["Momentum.update"]
 
 
+@pytest.mark.parametrize("name", ["SGD", "Momentum", "Adam"])
+def test_an_optimizer_hands_its_settings_and_its_state_over(both, name):
+    """A whole number as the rate, and a parameter that becomes complex on the way."""
+    book, ours = both("common.optimizer")
+    found = []
+    for module in (book, ours):
+        params, optimizer = {"z": np.array([1.0])}, getattr(module, name)(lr=1)
+        for gradient in (1.0, 2.0):
+            optimizer.update(params, {"z": np.array([gradient])})
+        params["z"] = params["z"] + 0j
+        optimizer.update(params, {"z": np.array([0.5])})
+        found.append(params["z"])
+    np.testing.assert_allclose(found[1], found[0], 1e-12)
+
+
 def test_numerical_gradient(both):
     book, ours = both("common.gradient")
     x = np.random.default_rng(0).normal(size=(2, 3, 2))
