@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import dispatch
 from ..arrays import contiguous
+from ..buffers import empty
 from ..kernels import settings
 from ..layers import BatchNormalization, Convolution, Dropout, Pooling
 from ..threads import get_num_threads
@@ -102,7 +103,7 @@ class Plan:
 
     def _gradient_arrays(self, layer: Any) -> tuple[np.ndarray, np.ndarray]:
         outputs = layer.W.shape[0 if layer.W.ndim == 4 else 1]
-        return np.empty(layer.W.shape, self._dtype), np.empty(outputs, self._dtype)
+        return empty(layer.W.shape, self._dtype), np.empty(outputs, self._dtype)
 
     def _keys(self) -> np.ndarray | None:
         if not self._dropouts:

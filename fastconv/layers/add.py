@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..arrays import Array, result_dtype
+from ..buffers import empty
 from ..shapes import Shape, check_dout
 from .branches import branches, in_memory_order
 
@@ -39,7 +40,7 @@ class Add:
                                  f"{_likely_cause(x.shape, shape)}")
         self._shape, self._dtype, self._inputs = shape, dtype, len(arrays)
         out, *terms = (in_memory_order(x) for x in arrays)
-        total = np.empty(out.shape, compute)
+        total = empty(out.shape, compute)
         for term in terms:
             out = np.add(out, term, out=total, dtype=compute, casting="unsafe")
         return in_memory_order(total, back=True).astype(dtype, copy=False)

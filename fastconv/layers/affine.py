@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..arrays import Array, as_array, channels_last, contiguous, from_channels_last, native, result_dtype
+from ..buffers import empty
 from ..dispatch import kernels
 from ..shapes import Shape, check_dout
 from .broadcast import by, to_parameter, to_vector
@@ -56,7 +57,7 @@ class Affine:
         bias = None if b is None else to_vector(where, "b", b, M, compute)
         self.original_x_shape, self._dtype, self._shape = x.shape, dtype, (len(x), M)
         self.x, self._weight = x.reshape(len(x), D), native(W, compute)
-        out = np.empty(self._shape, compute)
+        out = empty(self._shape, compute)
         if self.x.dtype == compute or self.x.size <= CONVERTED:
             self._x = contiguous(self.x, compute)
             kernels.gemm(self._x, self._weight, bias, out)
@@ -76,14 +77,14 @@ class Affine:
         dtype, compute = result_dtype("Affine.backward", dout=dout, out=self._dtype)
         dout, x = contiguous(dout, compute), contiguous(self._x, compute)
         weight = native(self._weight, compute)
-        dW, db = np.empty(weight.shape, compute), np.empty(weight.shape[1], compute)
+        dW, db = empty(weight.shape, compute), np.empty(weight.shape[1], compute)
         kernels.gemm(x.T, dout, None, dW)
         kernels.bias_backward(dout, db)
         self.dW = dW.astype(dtype, copy=False)
         self.db = None if self.b is None else to_parameter(db, self.b, dtype)
         if not need_dx:
             return None
-        dx = np.empty(x.shape, compute)
+        dx = empty(x.shape, compute)
         kernels.gemm(dout, weight.T, None, dx)
         dx = dx.reshape(self.original_x_shape)
         if dx.ndim == 4:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..arrays import Array, as_array, contiguous, result_dtype
+from ..buffers import empty_like
 from ..dispatch import kernels
 from ..shapes import Shape, check_dout
 from .broadcast import by, to_parameter, to_vector
@@ -70,11 +71,11 @@ class BatchNormalization:
         gamma, beta, running_mean, running_var = (
             frame.columns(to_vector(where, name, getattr(self, name), frame.features, compute))
             for name in ("gamma", "beta", "running_mean", "running_var"))
-        out = np.empty_like(rows)
+        out = empty_like(rows)
         if not train_flg:
             kernels.batch_normalization_inference(rows, gamma, beta, running_mean, running_var, EPS, out)
             return frame.restore(out, dtype)
-        mean, var = np.empty_like(gamma), np.empty_like(gamma)
+        mean, var = empty_like(gamma), empty_like(gamma)
         kernels.batch_normalization_forward(rows, gamma, beta, EPS, out, mean, var)
         if len(rows):
             m = self.momentum
@@ -92,7 +93,7 @@ class BatchNormalization:
         frame = self._frame
         dout, x = frame.rows(dout, compute), contiguous(self._rows, compute)
         gamma, mean, var = (contiguous(a, compute) for a in (self._gamma, self._mean, self._var))
-        dx, dgamma, dbeta = np.empty_like(x), np.empty_like(gamma), np.empty_like(gamma)
+        dx, dgamma, dbeta = empty_like(x), empty_like(gamma), empty_like(gamma)
         kernels.batch_normalization_backward(dout, x, gamma, mean, var, EPS, dx, dgamma, dbeta)
         self.dgamma = to_parameter(frame.features_of(dgamma), self.gamma, dtype)
         self.dbeta = to_parameter(frame.features_of(dbeta), self.beta, dtype)

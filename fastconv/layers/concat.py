@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..arrays import Array, result_dtype
+from ..buffers import empty
 from ..shapes import Shape, check_dout
 from .branches import branches, in_memory_order
 
@@ -46,7 +47,7 @@ class Concat:
             _check(i, x.shape, arrays[0].shape)
         ends = tuple(accumulate(x.shape[1] for x in arrays))
         parts = [in_memory_order(x) for x in arrays]
-        out = np.empty((*parts[0].shape[:-1], ends[-1]), dtype)
+        out = empty((*parts[0].shape[:-1], ends[-1]), dtype)
         np.concatenate(parts, axis=-1, out=out, casting="unsafe")
         joined = in_memory_order(out, back=True)
         self._shape, self._dtype, self._ends = joined.shape, dtype, ends

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..arrays import Array, as_array, channels_last, contiguous, from_channels_last, result_dtype
+from ..buffers import empty
 from ..dispatch import kernels
 from ..shapes import ConvolutionGeometry, Pair, Shape, check_dout, convolution_geometry, pair, whole
 from .broadcast import by, to_parameter, to_vector
@@ -66,7 +67,7 @@ class Convolution:
         bias = None if b is None else to_vector(where, "b", b, FN, compute)
         self.x, self._x, self._weight = x, channels_last(x, compute), contiguous(W, compute)
         self._geometry, self._dtype, self._shape = geometry, dtype, (N, FN, OH, OW)
-        out = np.empty(geometry.out_shape, compute)
+        out = empty(geometry.out_shape, compute)
         kernels.convolution_forward(self._x, self._weight, bias, stride, pad, dilation, groups, out)
         return from_channels_last(out, dtype)
 
@@ -78,13 +79,13 @@ class Convolution:
         stride, pad, dilation, groups, _ = self._geometry
         dout, x = channels_last(dout, compute), contiguous(self._x, compute)
         weight = contiguous(self._weight, compute)
-        dW, db = np.empty(weight.shape, compute), np.empty(len(weight), compute)
+        dW, db = empty(weight.shape, compute), np.empty(len(weight), compute)
         kernels.convolution_backward_weight(x, dout, stride, pad, dilation, groups, dW, db)
         self.dW = dW.astype(dtype, copy=False)
         self.db = None if self.b is None else to_parameter(db, self.b, dtype)
         if not need_dx:
             return None
-        dx = np.empty(x.shape, compute)
+        dx = empty(x.shape, compute)
         kernels.convolution_backward_data(dout, weight, stride, pad, dilation, groups, dx)
         return from_channels_last(dx, dtype)
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from ..arrays import Array, as_array, channels_last, contiguous, dense, from_channels_last, result_dtype
+from ..buffers import empty, empty_like
 from ..dispatch import kernels
 from ..shapes import Shape, check_dout
 
@@ -68,7 +69,7 @@ class Dropout:
             x, layout = dense(x, compute)
             return layout(np.asarray(x * compute.type(1.0 - self.dropout_ratio)), dtype)
         shape, x = x.shape, _in_order(x, compute)
-        out, mask = np.empty_like(x), np.empty(x.shape, bool)
+        out, mask = empty_like(x), empty(x.shape, np.dtype(bool))
         kernels.dropout_forward(x, self.draw_key(), self.dropout_ratio, mask, out)
         self._shape, self._dtype, self._mask = shape, dtype, mask
         return _restored(out, dtype)
@@ -79,7 +80,7 @@ class Dropout:
         check_dout("Dropout.backward", dout, self._shape)
         dtype, compute = result_dtype("Dropout.backward", dout=dout, x=self._dtype)
         dout = _in_order(dout, compute)
-        dx = np.empty_like(dout)
+        dx = empty_like(dout)
         kernels.dropout_backward(dout, self._mask, dx)
         return _restored(dx, dtype)
 

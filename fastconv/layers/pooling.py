@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..arrays import Array, as_array, channels_last, contiguous, from_channels_last, result_dtype
+from ..buffers import empty
 from ..dispatch import kernels
 from ..shapes import Pair, PoolingGeometry, Shape, check_dout, pair, pooling_geometry
 from .windows import windows
@@ -58,7 +59,7 @@ class Pooling:
         window, stride, pad, (N, OH, OW, C) = geometry
         self.x, self._x = x, channels_last(x, compute)
         self._geometry, self._dtype, self._shape = geometry, dtype, (N, C, OH, OW)
-        self._out = np.empty(geometry.out_shape, compute)
+        self._out = empty(geometry.out_shape, compute)
         pool = kernels.max_pooling_forward if self.mode == "max" else kernels.average_pooling_forward
         pool(self._x, window, stride, pad, self._out)
         return from_channels_last(self._out, dtype)
@@ -70,7 +71,7 @@ class Pooling:
         dtype, compute = result_dtype("Pooling.backward", dout=dout, out=self._dtype)
         window, stride, pad, _ = self._geometry
         dout = channels_last(dout, compute)
-        dx = np.empty(self._x.shape, compute)
+        dx = empty(self._x.shape, compute)
         if self.mode == "max":
             x, out = contiguous(self._x, compute), contiguous(self._out, compute)
             kernels.max_pooling_backward(dout, x, out, window, stride, pad, dx)

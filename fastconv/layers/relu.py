@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..arrays import Array, Layout, as_array, contiguous, dense, result_dtype
+from ..buffers import empty_like
 from ..dispatch import kernels
 from ..shapes import Shape, check_dout
 
@@ -36,7 +37,7 @@ class Relu:
         self._dtype, compute = result_dtype("Relu.forward", x=x)
         self._shape = x.shape
         x, self._layout = dense(x, compute)
-        self._out = np.empty_like(x)
+        self._out = empty_like(x)
         kernels.relu_forward(x, self._out)
         return self._layout(self._out, self._dtype)
 
@@ -46,7 +47,7 @@ class Relu:
         check_dout("Relu.backward", dout, self._shape)
         dtype, compute = result_dtype("Relu.backward", dout=dout, out=self._dtype)
         dout = self._layout.dense(dout, compute)
-        dx = np.empty_like(dout)
+        dx = empty_like(dout)
         kernels.relu_backward(dout, contiguous(self._out, compute), dx)
         return self._layout(dx, dtype)
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..arrays import Array, as_array, contiguous, result_dtype
+from ..buffers import empty, empty_like
 from ..dispatch import kernels
 from ..labels import class_labels
 
@@ -57,7 +58,7 @@ class SoftmaxWithLoss:
             raise ValueError(f"{where}: x has shape {x.shape}, expected (N, K), one column a class{cause}")
         N, K = x.shape
         labels, soft = class_labels(where, t, N, K)
-        y, losses = np.empty((N, K), compute), np.empty(N, compute)
+        y, losses = empty((N, K), compute), np.empty(N, compute)
         kernels.softmax_loss_forward(contiguous(x, compute), labels, y, losses)
         self._y, self._labels, self._soft, self._dtype = y, labels, soft, dtype
         self.y, self.t = y.astype(dtype, copy=False), t
@@ -74,7 +75,7 @@ class SoftmaxWithLoss:
         if self.y is None:
             raise RuntimeError("SoftmaxWithLoss.backward: there is no loss yet, call forward first")
         if self._soft is None:
-            dx = np.empty_like(self._y)
+            dx = empty_like(self._y)
             kernels.softmax_loss_backward(self._y, self._labels, dx)
         else:
             dx = (self._y - self._soft.astype(self._y.dtype)) / len(self._y)

@@ -1,0 +1,85 @@
+"""Memory for large results, used again as soon as nobody holds the result any more.
+
+The system hands out a large array as pages of zeros, at one page fault for each 4 KiB, and takes them back when it is
+freed: for 10 MB that takes longer than a ReLU. So the memory stays here. Every array on a block, views of views too,
+refers to the block itself; where nothing but the list below does, it is free.
+"""
+from __future__ import annotations
+
+import math
+import sys
+import threading
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+LEAST = 1 << 18      # bytes; a smaller array the C library hands out again by itself
+MOST_KEPT = 1 << 30  # bytes that nobody uses
+
+_ROUND = 1 << 16
+
+
+class Buffers(threading.local):
+    """Blocks of memory by their size; each thread has its own.
+
+    All blocks together are never larger than those in use once were, and the free ones never than `MOST_KEPT`.
+
+    Attributes
+    ----------
+    peak : int
+        Bytes that were in use at once.
+    """
+
+    def __init__(self) -> None:
+        self.peak = 0
+        self._blocks: dict[int, list[NDArray[np.uint8]]] = {}
+        probe = [np.empty(0)]
+        self._free = sys.getrefcount(probe[0])  # references to what only a list holds
+
+    def take(self, size: int) -> NDArray[np.uint8]:
+        """Return a block of at least `size` bytes that nobody uses."""
+        size = -(-size // _ROUND) * _ROUND
+        blocks = self._blocks.setdefault(size, [])
+        for i in range(len(blocks)):
+            if sys.getrefcount(blocks[i]) == self._free:
+                return blocks[i]
+        self._make_room(size)
+        block = np.empty(size, np.uint8)
+        blocks.append(block)
+        return block
+
+    def sizes(self) -> tuple[int, int]:
+        """Return the bytes in use and the bytes that are free."""
+        total = sum(size * len(blocks) for size, blocks in self._blocks.items())
+        free = sum(size for size, _ in self._unused())
+        return total - free, free
+
+    def _unused(self) -> list[tuple[int, int]]:
+        """Return the size of each free block and its place in the list of that size."""
+        return [(size, i) for size, blocks in self._blocks.items() for i in range(len(blocks))
+                if sys.getrefcount(blocks[i]) == self._free]
+
+    def _make_room(self, size: int) -> None:
+        """Give free blocks back, the largest first, as far as one more of this size needs it."""
+        used, free = self.sizes()
+        self.peak = max(self.peak, used + size)
+        for n, i in sorted(self._unused(), reverse=True):  # of one size the last first: the others keep their places
+            if used + size + free <= self.peak and free <= MOST_KEPT:
+                break
+            del self._blocks[n][i]
+            free -= n
+
+
+buffers = Buffers()
+
+
+def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return a new array as ``numpy.empty`` does, if it is large on memory that was used before."""
+    size = math.prod(shape) * dtype.itemsize
+    return np.empty(shape, dtype) if size < LEAST else buffers.take(size)[:size].view(dtype).reshape(shape)
+
+
+def empty_like(x: NDArray[Any]) -> NDArray[Any]:
+    """Return a new array in the shape and dtype of a contiguous one."""
+    return np.empty_like(x) if x.nbytes < LEAST else empty(x.shape, x.dtype)
