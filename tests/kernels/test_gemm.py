@@ -18,6 +18,7 @@ SMALL = [
     (33, 6, 8), (0, 3, 4), (3, 4, 0), (3, 0, 4), (0, 0, 0),
 ]  # fmt: skip
 LARGE = [(4, 130, 1030), (3, 784, 50), (257, 300, 131), (100, 500, 96), (513, 65, 9), (2, 700, 400), (400, 31, 1)]
+LONG = [(1, 1100, 2053), (8, 1025, 2049), (3, 5, 500_000), (5, 120_001, 19), (2, 40, 70_003)]  # b is read from memory
 
 
 def problem(m, k, n):
@@ -47,6 +48,15 @@ def test_large(run, dtype, size, layouts):
     a, b = (LAYOUTS[layout](matrix.astype(dtype)) for layout, matrix in zip(layouts, (a, b), strict=True))
     out = run("gemm", a, b, bias.astype(dtype), outputs=[expected.shape])
     assert_close(out, expected, sum_bound(size[1] + 1, magnitude, dtype))
+
+
+@pytest.mark.parametrize("size", LONG)
+def test_few_rows_times_a_matrix_larger_than_the_caches(run, size):
+    a, b, bias = problem(*size)
+    expected, magnitude = a @ b + bias, abs(a) @ abs(b) + abs(bias)
+    a, b, bias = (x.astype(np.float32) for x in (a, b, bias))
+    out = run("gemm", a, b, bias, outputs=[expected.shape])
+    assert_close(out, expected, sum_bound(size[1] + 1, magnitude, np.float32))
 
 
 def test_rows_repeated_by_a_zero_stride(run, dtype):
