@@ -24,6 +24,8 @@ CASES = [
     Case((70, 6, 7, 64), (64, 3, 3), pad=(1, 1)),  # many blocks of tiles
     Case((1, 5, 4, 512), (80, 3, 3), pad=(1, 1)),
     Case((5, 3, 3, 16), (16, 3, 3), pad=(2, 2)),
+    Case((12, 15, 13, 400), (336, 3, 3), pad=(1, 1)),  # weights larger than the caches, several groups of tiles
+    Case((5, 14, 14, 400), (321, 3, 3), pad=(1, 1)),
 ]
 cases = pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(map(str, case)).replace(" ", ""))
 
@@ -63,11 +65,11 @@ def test_error_is_below_the_documented_bound(backend, case, dtype, bound, monkey
         assert np.abs(actual - expected).max() < bound * np.abs(expected).max()
 
 
-@pytest.mark.parametrize("case", CASES[:3], ids=str)
+@pytest.mark.parametrize("case", [*CASES[:3], CASES[-1]], ids=str)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_it_is_what_runs_and_can_be_switched_off(backend, case, dtype, monkeypatch):
-    if backend == "numba" and dtype is np.float64:
-        pytest.skip("Numba's is for float32")
+    if backend == "numba" and (dtype is np.float64 or case is CASES[-1]):
+        pytest.skip("Numba's is for float32, and weights that stay in the caches")
     monkeypatch.setattr(settings, "winograd", True)
     x, weight, bias = (sample(*s).astype(dtype) for s in (case.x, case.weight, case.filters[:1]))
     fast = forward(backend, x, weight, bias, case)
@@ -83,6 +85,16 @@ def test_environment_switches_it_off():
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True,
                               env={**os.environ, "FASTCONV_WINOGRAD": value})
         assert done.stdout.strip() == expected
+
+
+def test_nan_reaches_only_its_image_where_weights_are_larger_than_the_caches(backend, monkeypatch):
+    monkeypatch.setattr(settings, "winograd", True)
+    case = CASES[-1]
+    x, weight, dout = (sample(*s).astype(np.float32) for s in (case.x, case.weight, case.out))
+    x[3, 4, 5, 399] = np.nan
+    out, _, dweight, _ = three_operations(backend, case, x, weight, dout)
+    assert np.isfinite(out[[0, 1, 2, 4]]).all() and np.isnan(out[3, 3:6, 4:7]).all()
+    assert np.isnan(dweight[:, 399]).all() and np.isfinite(dweight[:, :399]).all()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

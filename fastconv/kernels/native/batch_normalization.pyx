@@ -95,7 +95,7 @@ cdef int statistics(Batch* s, real* mean, real* var) except -1:
         average(s, mean)
         parallel_for(s.n_threads, s.parts, square_part, s)
         average(s, var)
-    free_scratch(scratch)
+    free_scratch(&scratch)
     return 0
 
 
@@ -116,7 +116,7 @@ cdef int normalize(Batch* s, const real* gamma, const real* var) except -1:
         scale[j] = gamma[j] / <real> sqrt(var[j] + s.eps)
     with nogil:
         parallel_for(s.n_threads, parts(s.m, s.rows), normalize_task, s)
-    free_scratch(scratch)
+    free_scratch(&scratch)
     return 0
 
 
@@ -139,7 +139,7 @@ cdef int gradient(Batch* s, const real* var, real* dgamma, real* dbeta) except -
             dbeta[j] = <real> total[j]
             dgamma[j] = <real> (total[s.d + j] * inverse[j])
         parallel_for(s.n_threads, parts(s.m, s.rows), gradient_task, s)
-    free_scratch(scratch)
+    free_scratch(&scratch)
     return 0
 
 

@@ -5,7 +5,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memset
 
 cimport numpy as cnp
-
+from cpython.ref cimport Py_INCREF, Py_XDECREF, PyObject
 
 ctypedef fused real:
     float
@@ -54,6 +54,7 @@ cdef extern from "tile.h" nogil:
 
 cdef enum:
     MAX_MR = 9             # no instruction set has a higher tile (MR and TALL in tile.h)
+    LARGE_SCRATCH = 1 << 18  # bytes that are better used again than handed back
     SERIAL_WORK = 1 << 18  # lines of multiply-adds below which waking a second thread costs more than it saves
     SERIAL_SIZE = 1 << 17  # the same for elementwise work, in elements
     TASK_SIZE = 1 << 12    # elements that make taking a task worth while
@@ -144,21 +145,33 @@ cdef inline ptrdiff_t task_rows(ptrdiff_t width) noexcept nogil:
 
 cdef struct Scratch:
     void* allocated
+    PyObject* block        # what holds the memory instead, if it is large
     char* memory           # aligned to a line
 
 
 cdef inline Scratch new_scratch(size_t size) except *:
     """Return `size` bytes of aligned memory; MemoryError where there is none. End it with free_scratch."""
     cdef Scratch s
-    s.allocated = malloc(size + LINE_BYTES)
-    if s.allocated == NULL:
-        raise MemoryError(f"fastconv: no memory for {size:,} bytes of working space")
-    s.memory = <char*> ((<uintptr_t> s.allocated + LINE_BYTES - 1) // LINE_BYTES * LINE_BYTES)
+    cdef void* first
+    s.allocated, s.block = NULL, NULL
+    if size >= LARGE_SCRATCH:
+        from fastconv.buffers import buffers
+        block = buffers.take(size + LINE_BYTES)
+        Py_INCREF(block)
+        s.block = <PyObject*> block
+        first = cnp.PyArray_DATA(<cnp.ndarray> block)
+    else:
+        first = s.allocated = malloc(size + LINE_BYTES)
+        if first == NULL:
+            raise MemoryError(f"fastconv: no memory for {size:,} bytes of working space")
+    s.memory = <char*> ((<uintptr_t> first + LINE_BYTES - 1) // LINE_BYTES * LINE_BYTES)
     return s
 
 
-cdef inline void free_scratch(Scratch s) noexcept:
+cdef inline void free_scratch(Scratch* s) noexcept:
     free(s.allocated)
+    Py_XDECREF(s.block)
+    memset(s, 0, sizeof(Scratch))
 
 
 cdef inline void sum_rows(const real* x, ptrdiff_t m, ptrdiff_t n, double* total) noexcept nogil:

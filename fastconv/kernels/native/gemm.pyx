@@ -121,7 +121,7 @@ def bias_backward(cnp.ndarray dout, cnp.ndarray dbias, int n_threads):
             add_sums[float](&c, <float*> cnp.PyArray_DATA(dbias))
         else:
             add_sums[double](&c, <double*> cnp.PyArray_DATA(dbias))
-    free_scratch(scratch)
+    free_scratch(&scratch)
 
 
 cdef int multiply_thin(const Product* p, ptrdiff_t item, int n_threads) except -1:
@@ -145,7 +145,7 @@ cdef int multiply_thin(const Product* p, ptrdiff_t item, int n_threads) except -
         if t.parts > 1:
             parallel_for(n_threads, t.line_tasks, add_thin_task, &t)
     if t.parts > 1:
-        free_scratch(scratch)
+        free_scratch(&scratch)
     return 0
 
 
@@ -232,7 +232,7 @@ cdef int multiply(Product* p, ptrdiff_t item, int n_threads) except -1:
             parallel_for(n_threads, (p.last - p.first) * p.groups, pack_task, p)
             parallel_for(n_threads, row_tasks * p.line_tasks, multiply_task, p)
             p.first = p.last
-    free_scratch(scratch)
+    free_scratch(&scratch)
     return 0
 
 

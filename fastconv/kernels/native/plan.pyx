@@ -119,11 +119,11 @@ cdef class Plan:
         free(self.filters)
         free(self.lines)
         free(self.gradients)
-        free_scratch(self.weights)
-        free_scratch(self.worker_memory)
-        free_scratch(self.lane_memory)
-        free_scratch(self.batch_memory)
-        free_scratch(self.seen)
+        free_scratch(&self.weights)
+        free_scratch(&self.worker_memory)
+        free_scratch(&self.lane_memory)
+        free_scratch(&self.batch_memory)
+        free_scratch(&self.seen)
 
     cdef int list_lines(self) except -1:
         cdef ptrdiff_t i, phase, line, n = 0
@@ -241,22 +241,22 @@ cdef class Plan:
         """Memory for so many workers, and for the lanes' gradients and the batch's maps."""
         cdef Run* run = &self.run
         if n_threads > self.workers:
-            free_scratch(self.worker_memory)
-            self.workers, self.worker_memory.allocated = 0, NULL
+            free_scratch(&self.worker_memory)
+            self.workers = 0
             self.worker_memory = new_scratch(n_threads * (run.local_bytes + run.scratch_bytes))
             memset(self.worker_memory.memory, 0, n_threads * (run.local_bytes + run.scratch_bytes))
             self.workers = n_threads
             run.local = self.worker_memory.memory
             run.scratch = run.local + n_threads * run.local_bytes
         if self.training and run.lanes > self.lanes:
-            free_scratch(self.lane_memory)
-            self.lanes, self.lane_memory.allocated = 0, NULL
+            free_scratch(&self.lane_memory)
+            self.lanes = 0
             self.lane_memory = new_scratch(run.lanes * run.sums_bytes)
             self.lanes = run.lanes
             run.sums = self.lane_memory.memory
         if run.images * self.batch_bytes > self.batch_images * self.batch_bytes:
-            free_scratch(self.batch_memory)
-            self.batch_images, self.batch_memory.allocated = 0, NULL
+            free_scratch(&self.batch_memory)
+            self.batch_images = 0
             self.batch_memory = new_scratch(run.images * self.batch_bytes)
             self.batch_images = run.images
             run.batch = self.batch_memory.memory
@@ -274,8 +274,8 @@ cdef class Plan:
                 if array is not None:
                     size += cnp.PyArray_NBYTES(array)
         if size != self.seen_bytes:
-            free_scratch(self.seen)
-            self.seen.allocated, self.seen_bytes = NULL, 0
+            free_scratch(&self.seen)
+            self.seen_bytes = 0
             self.seen = new_scratch(size)
             self.seen_bytes, stale = size, True
         size = 0

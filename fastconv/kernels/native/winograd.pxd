@@ -45,6 +45,7 @@ cdef enum:
     FLOAT_LANES = 16    # floats per line; doubles are half as many
     NEAR = 4 << 20      # bytes of weights' points that L2 and a core's share of L3 hold
     FAR = 16 << 20      # and L3
+    POINTS_MEMORY = 1 << 24   # bytes of tiles at their points, where those of the weights come from memory
 
 cdef struct Tiling:
     ptrdiff_t h         # tiles per column of an image
@@ -137,20 +138,27 @@ cdef inline bint winograd_pays(const Sweep* s, ptrdiff_t images, bint transform)
 
     The cost of a line (16 products of floats, 8 of doubles) is one cycle. The others were measured on a Zen 4 core, which
     they fit within some 20 % for 16 to 512 channels of floats and maps of 4 to 28 pixels: per tile and 16 channels 320
-    cycles for the input's transform, 160 for the output's; 128 per 16 weights; and for every block of tiles the weights' points are read again, which costs little per byte
-    from L2, more from L3, most from memory. F(2x2, 3x3), 16 products for 4 results, would be ahead of this and of the direct
-    sweep on maps of 2x2 only.
+    cycles for the input's transform, 160 for the output's; 128 per 16 weights; and the weights' points are read again for
+    every block of tiles from L2 or L3, or for all tiles that are at their points together from memory. F(2x2, 3x3), 16
+    products for 4 results, would be ahead of this and of the direct sweep on maps of 2x2 only.
     """
     if not winograd_fits(s):
         return False
     cdef Tiling t = tiling(s, images)
     cdef double item = LINE_BYTES / <double> s.lanes, points = POINTS * item * s.channels * s.outputs  # bytes
     cdef double lines = s.channels * s.outputs / <double> s.lanes
-    cdef double per_byte = 0.125 if points <= NEAR else 0.25 if points <= FAR else 1.
+    cdef double per_byte = 0.125 if points <= NEAR else 0.25 if points <= FAR else 0.4
+    cdef double times = parts(t.count, t.block) if points <= FAR else parts(t.count, group_of_tiles(s))
     cdef double direct = 9. * images * s.h.grid * s.w.grid * lines
     cdef double tiles = t.count * (POINTS * lines + item * (5. * s.channels + 2.5 * s.outputs))
     cdef double weights = (2. * item * s.channels * s.outputs + points * per_byte) if transform else 0.
-    return tiles + weights + points * per_byte * parts(t.count, t.block) < direct
+    return tiles + weights + points * per_byte * times < direct
+
+
+cdef inline ptrdiff_t group_of_tiles(const Sweep* s) noexcept nogil:
+    """Return how many tiles fit into POINTS_MEMORY at their points, before and behind the products."""
+    cdef ptrdiff_t bytes = POINTS * (s.channels + parts(s.outputs, s.lanes) * s.lanes) * (LINE_BYTES // s.lanes)
+    return max(MR, POINTS_MEMORY // bytes // MR * MR)
 
 
 cdef inline ptrdiff_t winograd_scratch(const Sweep* s, const Tiling* t) noexcept nogil:
@@ -336,23 +344,29 @@ cdef inline void read_tile(const Sweep* s, const Tiling* t, const real* dout, pt
 cdef inline void add_points(const Tiling* t, const real* v, const real* z, ptrdiff_t tiles, ptrdiff_t channels,
                             bint fresh, real* u) noexcept nogil:
     """u[p] [channel][lane] (+)= v[p] [tile][channel] transposed times z[p] [tile][lane] for the 36 points."""
+    cdef ptrdiff_t p
+    for p in range(POINTS):
+        add_point(v + p * t.v_step, z + p * t.m_step, tiles, channels, fresh, u + p * t.u_step)
+
+
+cdef inline void add_point(const real* v, const real* z, ptrdiff_t tiles, ptrdiff_t channels, bint fresh,
+                           real* u) noexcept nogil:
     cdef ptrdiff_t lanes = LINE_BYTES // <ptrdiff_t> sizeof(real)
     cdef const real* x[MAX_MR]
     cdef real* y[MAX_MR]
     cdef const real* init[MAX_MR]
     cdef real spare[MAX_MR * FLOAT_LANES]
     cdef real zero[FLOAT_LANES]
-    cdef ptrdiff_t none = 0, p, i, c, row
+    cdef ptrdiff_t none = 0, i, c, row
     memset(spare, 0, sizeof(spare))
     memset(zero, 0, sizeof(zero))
-    for p in range(POINTS):
-        for row in range(parts(channels, MR)):
-            for i in range(MR):
-                c = row * MR + i
-                x[i] = v + p * t.v_step + min(c, channels - 1)
-                y[i] = u + p * t.u_step + c * lanes if c < channels else spare + i * lanes
-                init[i] = <const real*> zero if fresh else <const real*> y[i]
-            tile(x, &none, 1, tiles, channels, z + p * t.m_step, init, y)
+    for row in range(parts(channels, MR)):
+        for i in range(MR):
+            c = row * MR + i
+            x[i] = v + min(c, channels - 1)
+            y[i] = u + c * lanes if c < channels else spare + i * lanes
+            init[i] = <const real*> zero if fresh else <const real*> y[i]
+        tile(x, &none, 1, tiles, channels, z, init, y)
 
 
 cdef inline bint line_taps(const Sweep* s, const Tiling* t, const real* u, ptrdiff_t sums, ptrdiff_t sum_size,
