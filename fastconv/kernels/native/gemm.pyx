@@ -8,16 +8,17 @@ Matrix Multiplication" (ACM TOMS 34, 2008). The NumPy twin is ../reference/gemm.
                 rows of a lie one after another (packed where a is transposed)
                 tile: MR rows times one line
 
-Up to THIN rows of a read b where it is, a few of its rows at a time.
+Up to THIN rows of a read b where it is (thin.pxd).
 """
 from libc.stddef cimport ptrdiff_t
 from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
-from .common cimport (FEW_ROWS, LINE_BYTES, MAX_MR, MR, few_rows, SERIAL_SIZE, SERIAL_WORK, SUM_ROWS, Scratch, free_scratch, is_float,
+from .common cimport (LINE_BYTES, MAX_MR, MR, SERIAL_SIZE, SERIAL_WORK, SUM_ROWS, Scratch, free_scratch, is_float,
                       new_scratch, parts, real, sum_rows, tile, up_to)
 from .pool cimport parallel_for
+from .thin cimport THIN, Matrices, Thin, cut_thin, run_thin, thin_bytes
 
 cnp.import_array()
 
@@ -29,26 +30,7 @@ cdef enum:
     NC = 32        # lines of b per task
     PANEL_BYTES = 1 << 22
     ROW_PARTS = 16
-    THIN = 8       # rows of a, so few that to pack b would take longer than the products
-    THIN_DEPTH = 128   # rows of b that they read at a time,
-    PAGE = 4096        # and bytes of a row
-    THIN_FEW = 8       # beyond which they read so few
-    THIN_LINES = 16    # lines of b per task,
-    LONG_LINES = 256   # or, where b is so large that it comes from memory,
-    LONG_BYTES = 1 << 23   # all of some rows: whole pages, one after another
-    LONG_PARTS = 16    # of its rows; their sums are added in order
     GROUP = 8      # lines packed together: b is read in pieces of GROUP * 64 bytes
-
-cdef struct Matrices:
-    ptrdiff_t m
-    ptrdiff_t n
-    ptrdiff_t k
-    ptrdiff_t a_row        # strides in elements
-    ptrdiff_t a_column
-    ptrdiff_t b_row
-    ptrdiff_t b_column
-    ptrdiff_t lanes        # outputs per line
-    ptrdiff_t lines
 
 cdef struct Product:       # of the panel whose blocks are [first, last)
     Matrices size
@@ -65,20 +47,6 @@ cdef struct Product:       # of the panel whose blocks are [first, last)
     ptrdiff_t groups       # per block
     ptrdiff_t rows         # per task
     ptrdiff_t line_tasks
-
-cdef struct Thin:          # the product of a few rows
-    Matrices size
-    bint single
-    ptrdiff_t item
-    void* a
-    void* b
-    void* bias
-    char* sums             # [part][m][n]; one part: out
-    void* out
-    ptrdiff_t depth        # rows of b per part
-    ptrdiff_t lines        # per task
-    ptrdiff_t line_tasks
-    ptrdiff_t parts
 
 cdef struct Columns:
     ptrdiff_t m
@@ -103,7 +71,7 @@ def gemm(cnp.ndarray a, cnp.ndarray b, cnp.ndarray bias, cnp.ndarray out, int n_
     p.a, p.b, p.out = cnp.PyArray_DATA(a), cnp.PyArray_DATA(b), cnp.PyArray_DATA(out)
     p.bias = NULL if bias is None else cnp.PyArray_DATA(bias)
     if s.m <= THIN and s.b_column == 1 and s.n >= s.lanes:
-        multiply_thin(&p, size, n_threads)
+        multiply_thin(&p, n_threads)
     else:
         multiply(&p, size, n_threads)
 
@@ -124,94 +92,16 @@ def bias_backward(cnp.ndarray dout, cnp.ndarray dbias, int n_threads):
     free_scratch(&scratch)
 
 
-cdef int multiply_thin(const Product* p, ptrdiff_t item, int n_threads) except -1:
+cdef int multiply_thin(const Product* p, int n_threads) except -1:
     """Multiply a few rows of a with b, which is read once and where it is."""
     cdef Thin t
-    cdef Scratch scratch
-    t.size, t.single, t.item, t.a, t.b, t.bias, t.out = p.size, p.single, item, p.a, p.b, p.bias, p.out
-    t.lines, t.parts, t.sums = THIN_LINES, 1, <char*> p.out
-    if t.size.k * t.size.n * item >= LONG_BYTES:
-        t.lines, t.parts = LONG_LINES, max(1, min(LONG_PARTS, t.size.k // THIN_FEW))
-    t.depth = up_to(parts(t.size.k, t.parts), THIN_FEW)
-    t.parts = max(1, parts(t.size.k, t.depth)) if t.depth else 1
-    t.line_tasks = parts(t.size.lines, t.lines)
-    if t.size.m * t.size.lines * t.size.k < SERIAL_WORK:
-        n_threads = 1
-    if t.parts > 1:
-        scratch = new_scratch(t.parts * t.size.m * t.size.n * item)
-        t.sums = scratch.memory
+    t.size, t.single, t.a, t.b, t.bias, t.out = p.size, p.single, p.a, p.b, p.bias, p.out
+    cut_thin(&t)
+    cdef Scratch scratch = new_scratch(thin_bytes(&t))
     with nogil:
-        parallel_for(n_threads, t.parts * t.line_tasks, thin_task, &t)
-        if t.parts > 1:
-            parallel_for(n_threads, t.line_tasks, add_thin_task, &t)
-    if t.parts > 1:
-        free_scratch(&scratch)
+        run_thin(&t, scratch.memory, n_threads)
+    free_scratch(&scratch)
     return 0
-
-
-cdef void thin_task(void* context, ptrdiff_t task, int worker) noexcept nogil:
-    cdef const Thin* t = <Thin*> context
-    cdef ptrdiff_t part = task // t.line_tasks, first = task % t.line_tasks * t.lines
-    cdef ptrdiff_t last = min(t.size.lines, first + t.lines), k = part * t.depth, end = min(t.size.k, k + t.depth)
-    cdef char* sums = t.sums + part * t.size.m * t.size.n * t.item
-    cdef void* bias = t.bias if part == 0 else NULL
-    if t.single:
-        thin_lines(&t.size, <float*> t.a, <float*> t.b, <float*> bias, first, last, k, end, <float*> sums)
-    else:
-        thin_lines(&t.size, <double*> t.a, <double*> t.b, <double*> bias, first, last, k, end, <double*> sums)
-
-
-cdef void add_thin_task(void* context, ptrdiff_t task, int worker) noexcept nogil:
-    cdef const Thin* t = <Thin*> context
-    cdef ptrdiff_t first = task * t.lines * t.size.lanes, last = min(t.size.n, first + t.lines * t.size.lanes)
-    if t.single:
-        add_thin(t, first, last, <float*> t.sums, <float*> t.out)
-    else:
-        add_thin(t, first, last, <double*> t.sums, <double*> t.out)
-
-
-cdef void add_thin(const Thin* t, ptrdiff_t first, ptrdiff_t last, const real* sums, real* out) noexcept nogil:
-    cdef ptrdiff_t part, i, j, size = t.size.m * t.size.n
-    for i in range(t.size.m):
-        memcpy(out + i * t.size.n + first, sums + i * t.size.n + first, (last - first) * sizeof(real))
-        for part in range(1, t.parts):
-            for j in range(first, last):
-                out[i * t.size.n + j] += sums[part * size + i * t.size.n + j]
-
-
-cdef void thin_lines(const Matrices* s, const real* a, const real* b, const real* bias, ptrdiff_t first, ptrdiff_t last,
-                     ptrdiff_t k, ptrdiff_t end, real* out) noexcept nogil:
-    """Multiply columns [k, end) of a with some lines of as many rows of b. Where b's last line is not whole, the last `lanes`
-    columns are summed beside out, and those of them that are its own go there at the end."""
-    cdef real spare[THIN * 16]
-    cdef real* y
-    cdef ptrdiff_t whole = s.n // s.lanes, most = THIN_DEPTH if s.b_row * sizeof(real) < PAGE else THIN_FEW
-    cdef ptrdiff_t depth, line, lines, row, i, y_row, column
-    for line in range(first, last):
-        for i in range(s.m):
-            y = out + i * s.n + line * s.lanes if line < whole else spare + i * s.lanes
-            column = min(line * s.lanes, s.n - s.lanes)
-            if bias != NULL:
-                memcpy(y, bias + column, LINE_BYTES)
-            else:
-                memset(y, 0, LINE_BYTES)
-    while k < end:
-        depth, line = min(most, end - k), first
-        while line < last:
-            lines = 2 if line + 2 <= min(last, whole) else 1
-            column = min(line * s.lanes, s.n - s.lanes)
-            y, y_row = (out + column if line < whole else <real*> spare), (s.n if line < whole else s.lanes)
-            row = 0
-            while row < s.m:
-                few_rows(a + row * s.a_row + k * s.a_column, s.a_row, s.a_column, <int> min(FEW_ROWS, s.m - row), depth,
-                         b + k * s.b_row + column, s.b_row, y + row * y_row, y_row, lines)
-                row = row + FEW_ROWS
-            line += lines
-        k += depth
-    if last > whole:
-        for i in range(s.m):
-            memcpy(out + i * s.n + whole * s.lanes, spare + i * s.lanes + (whole + 1) * s.lanes - s.n,
-                   (s.n - whole * s.lanes) * sizeof(real))
 
 
 cdef int multiply(Product* p, ptrdiff_t item, int n_threads) except -1:
