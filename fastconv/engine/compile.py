@@ -31,6 +31,7 @@ from .tensors import Tensor
 
 LANE_BYTES = 8 << 20   # of a lane's private gradients at most
 LINE_BYTES = 64
+SHARED_WORK = 1 << 24  # multiply-adds of an image from which on all workers share each step of a prediction
 
 
 class NotCompiled(Exception):
@@ -57,6 +58,8 @@ class Schedule(Steps):
         self.training, self.gradient, self.winograd = training, gradient, winograd and dtype == np.float32
         self.filters: list[dict[str, Any]] = []
         self.filter_layers: list[Any] = []
+        self.folded: list[BatchNormalization | None] = []         # of each filter: what follows, in a prediction
+        self.work = 0                                             # multiply-adds of an image
         self.dropouts: list[Any] = []
         self.normalizations: list[Any] = []
         self.columns: list[tuple[int, float]] = []                # of the normalizations: how many, epsilon
@@ -84,7 +87,7 @@ class Schedule(Steps):
             weights = sum(np.size(layer.W) for layer in self.filter_layers) * dtype.itemsize
             if weights > LANE_BYTES:
                 raise NotCompiled(f"the weights, {weights:,} bytes, are too large for a gradient in every lane")
-        self.finish()
+        self.finish(shared=not (training or loss or gradient) and self.work >= SHARED_WORK)
 
     # ---- forwards
 
@@ -142,11 +145,12 @@ class Schedule(Steps):
                                              geometry.dilation, strict=True)]
         fast, fast_back = self._by_winograd(x.c, FN, W.shape, geometry), self._by_winograd(FN, x.c, W.shape, geometry)
         x.want(max(a.pad for a in axes), max(a.after(fast) for a in axes))
-        relu = self._only_reader(node, Relu)
+        norm = self._foldable(node, FN)
+        relu = self._only_reader(node if norm is None else norm, Relu)
         pool = None if relu is None or FN % (LINE_BYTES // self.dtype.itemsize) else self._only_reader(relu, Pooling)
         if pool is not None and not self._halves(self.graph.layers[pool], OH, OW):
             pool = None
-        last = node if relu is None else relu if pool is None else pool
+        last = next(n for n in (pool, relu, norm, node) if n is not None)
         if pool is None:
             out, winner = self.tensor(OH, OW, FN), None
             out.want(0, max(a.room_out for a in axes) if fast else 0)
@@ -154,7 +158,8 @@ class Schedule(Steps):
             out, winner = self.tensor(OH // 2, OW // 2, FN), self.tensor(-(-OH // 4) * 2, -(-OW // 4) * 2, FN, 1)
             out.want(0, max(winner.h - out.h, winner.w - out.w) if fast else 0)
         filters = self._filters(layer, x, out, shape=W.shape, size=(OH, OW), stride=geometry.stride, pad=geometry.pad,
-                                dilation=geometry.dilation, groups=geometry.groups, pooled=winner is not None)
+                                dilation=geometry.dilation, groups=geometry.groups, pooled=winner is not None,
+                                folded=None if norm is None else self.graph.layers[norm])
         self.step("filter", filters=filters, a=x, c=winner, out=out, relu=relu is not None)
 
         def back(dout: Tensor) -> None:
@@ -177,7 +182,15 @@ class Schedule(Steps):
         self._define(last, out, True, back)
         if relu is not None and pool is None:
             self.relus.add(last)
-        return {n for n in (node, relu, pool) if n is not None}
+        return {n for n in (node, norm, relu, pool) if n is not None}
+
+    def _foldable(self, node: int, outputs: int) -> int | None:
+        """Return the BatchNormalization of each channel that alone reads this node, if the filters can take it in."""
+        norm = None if self.training else self._only_reader(node, BatchNormalization)
+        if norm is None:
+            return None
+        gamma, beta = np.asarray(self.graph.layers[norm].gamma), np.asarray(self.graph.layers[norm].beta)
+        return norm if gamma.size == beta.size == outputs and gamma.dtype == beta.dtype == self.dtype else None
 
     def _affine(self, node: int, layer: Affine) -> set[int]:
         source, = self.graph.inputs[node]
@@ -210,7 +223,10 @@ class Schedule(Steps):
             self.relus.add(last)
         return {n for n in (node, relu) if n is not None}
 
-    def _filters(self, layer: Any, x: Tensor, out: Tensor, **geometry: Any) -> int:
+    def _filters(self, layer: Any, x: Tensor, out: Tensor, folded: BatchNormalization | None = None,
+                 **geometry: Any) -> int:
+        self.folded.append(folded)
+        self.work += np.size(layer.W) * int(np.prod(geometry["size"]))
         self.filters.append({"affine": False, "plane": 1, "x": x, "out": out, "dout": None, "dx": None, **geometry})
         self.filter_layers.append(layer)
         return len(self.filters) - 1

@@ -38,10 +38,12 @@ class Plan:
                           for table in (schedule.filters, schedule.steps))
         self._run = dispatch.plan(backend)(schedule.dtype == np.float32, maps, filters, schedule.columns, steps,
                                 schedule.local_bytes, schedule.batch_bytes, schedule.most, schedule.gradient,
-                                schedule.winograd)
+                                schedule.winograd, schedule.segments)
         self._layers, self._dropouts, self._dtype = schedule.filter_layers, schedule.dropouts, schedule.dtype
+        self._folded = [None if layer is None else Statistics(layer, (np.size(layer.gamma),), self._dtype)
+                        for layer in schedule.folded]
         self._normalizations = [Statistics(layer, shape, self._dtype) for layer, shape in schedule.normalizations]
-        self._training = schedule.training
+        self._training, self.shared = schedule.training, bool(schedule.segments)
         self._settings = _settings(schedule.graph.layers)
         self._graph = list(schedule.graph.layers), list(schedule.graph.inputs), type(schedule.last_layer)
         self._shapes = [_shapes(layer, self._dtype) for layer in self._layers]
@@ -97,9 +99,13 @@ class Plan:
             for statistics, arrays_of in zip(self._normalizations, columns, strict=True):
                 statistics.keep(arrays_of, len(y), arrays.get("gradients") is not None)
 
-    def _parameters(self) -> list[tuple[np.ndarray, np.ndarray | None]]:
-        return [(contiguous(layer.W, self._dtype), None if layer.b is None else contiguous(layer.b, self._dtype))
-                for layer in self._layers]
+    def _parameters(self) -> list[tuple[np.ndarray, np.ndarray | None, np.ndarray | None]]:
+        """Return weight, bias and what the weights of each output are multiplied by."""
+        return [self._parameters_of(layer, folded) for layer, folded in zip(self._layers, self._folded, strict=True)]
+
+    def _parameters_of(self, layer: Any, folded: Statistics | None) -> tuple[np.ndarray, Any, Any]:
+        W, b = contiguous(layer.W, self._dtype), None if layer.b is None else contiguous(layer.b, self._dtype)
+        return (W, b, None) if folded is None else (W, *folded.bias_and_scale(b))
 
     def _gradient_arrays(self, layer: Any) -> tuple[np.ndarray, np.ndarray]:
         outputs = layer.W.shape[0 if layer.W.ndim == 4 else 1]

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..layers import BatchNormalization
+from ..layers.batch_normalization import EPS
 from ..layers.broadcast import to_parameter, to_vector
 from ..layers.rows import Rows
 
@@ -30,6 +31,14 @@ class Statistics:
         vectors = (to_vector(WHERE, name, getattr(layer, name), count, self.dtype) for name in names)
         given = [np.ascontiguousarray(self.frame.columns(vector)) for vector in vectors]
         return *given, *(np.empty(count, self.dtype) for _ in range(6 - len(given)))
+
+    def bias_and_scale(self, b: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """Return what makes filters that normalize their outputs by the running statistics: each output's bias,
+        ``beta + (b - mean) * scale``, and what its weights are multiplied by, ``scale = gamma / sqrt(var + eps)``."""
+        gamma, beta, mean, var = (column.astype(np.float64) for column in self.columns(False)[:4])
+        scale = gamma / np.sqrt(var + EPS)
+        bias = beta + ((0 if b is None else b) - mean) * scale
+        return bias.astype(self.dtype), scale.astype(self.dtype)
 
     def keep(self, columns: tuple[np.ndarray, ...], batch_size: int, gradient: bool) -> None:
         """Move the layer's running statistics by those of a run, and take its gradients."""

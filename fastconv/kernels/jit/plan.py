@@ -41,9 +41,9 @@ class Plan:
     """A compiled schedule; the parameters are those of the native plan."""
 
     def __init__(self, single, maps, filters, columns, steps, local_bytes, batch_bytes, most, training,
-                 winograd) -> None:
+                 winograd, segments=()) -> None:
         self._real = np.dtype(np.float32 if single else np.float64)
-        self._most, self._training = most, training
+        self._most, self._training = most, training  # segments: workers take images of their own through all steps
         self._local_bytes, self._batch_bytes = -(-local_bytes // 64) * 64, batch_bytes
         places = table(MAP, [_map(*m) for m in maps])
         layout = Layout(single, places, most, winograd)
@@ -81,7 +81,9 @@ class Plan:
         for at, given in enumerate(columns):
             self._values_of(at)[...] = given
         if self._is_stale(parameters):
-            for number, (weight, bias) in enumerate(parameters):
+            for number, (weight, bias, scale) in enumerate(parameters):
+                if scale is not None:
+                    weight = weight * scale.reshape(-1, 1, 1, 1)
                 pack(n_threads, self._tables.filters, number, self._tables.sweeps, flat(weight),
                      none(self._real) if bias is None else flat(bias), self._weights)
         batch = self._batch(x, images, cut, workers, index, labels, soft, y, losses, keys)

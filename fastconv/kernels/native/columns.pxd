@@ -8,7 +8,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.string cimport memset
 
 from .common cimport real
-from .plan_state cimport Chunk, Columns, Map, Run, Step, at
+from .plan_state cimport Chunk, Columns, Map, Run, Step, at, first_row, last_row
 
 
 cdef inline const Map* input_of(const Step* step, const Chunk* k) noexcept nogil:
@@ -155,7 +155,7 @@ cdef inline void normalize_images(const Step* step, Chunk* k, const real* x, con
     for j in range(c.count):
         scale[j] = gamma[j] / <real> sqrt(var[j] + c.eps)
     for n in range(k.n):
-        for h in range(m.h):
+        for h in range(first_row(k, m.h), last_row(k, m.h)):
             row, to, j = x + n * m.image + h * m.row, out + n * mo.image + h * mo.row, column_of(c, m, h)
             for i in range(m.w * m.c):
                 value = (row[i] - mean[j]) * scale[j] + beta[j]

@@ -27,11 +27,15 @@ cdef struct Filters:
     bint winograd            # which of the three go by Winograd's method
     bint winograd_back
     bint winograd_gradient
+    bint keeps_packed        # which of the forward weights stay from run to run
+    bint keeps_u
+    bint in_place            # an Affine layer's weights are read where they are
     ptrdiff_t plane          # pixels of an image that an Affine layer reads as a row
     ptrdiff_t filter_w
     ptrdiff_t filter_size
     void* weight             # of the caller, like bias, dweight and dbias
     void* bias
+    void* scale              # of each output's weights, or NULL
     void* dweight
     void* dbias
     char* packed             # lines, forward and of every phase of the data gradient
@@ -59,20 +63,36 @@ cdef inline ptrdiff_t u_line_bytes(const Sweep* s) noexcept nogil:
 
 # ---- weights, once per run
 
-cdef inline void pack_forward(Filters* f, ptrdiff_t line, const real* weight, const real* bias) noexcept nogil:
+cdef inline void pack_forward(Filters* f, ptrdiff_t line, const real* weight, const real* bias, real* spare) noexcept nogil:
+    """Pack one line of what is kept; `spare` takes the weights of a line that is not."""
     cdef Sweep* s = &f.forward
-    cdef real* packed = <real*> (f.packed + line * line_bytes(s))
+    cdef real* packed = <real*> (f.packed + line * line_bytes(s)) if f.keeps_packed else spare
     cdef Tiling t
+    pack_bias(s, bias, line, <real*> f.bias_lines + line * s.lanes)
+    if not (f.keeps_packed or f.keeps_u):
+        return
+    pack_weights(f, line, weight, packed)
+    if real is float:
+        if f.keeps_u:
+            t = tiling(s, 1)
+            transform_line(s, &t, packed, <float*> (f.u + line * u_line_bytes(s)))
+
+
+cdef inline void pack_weights(const Filters* f, ptrdiff_t line, const real* weight, real* packed) noexcept nogil:
+    """Write one line of weights in the order of the image, each output's times its factor."""
+    cdef const Sweep* s = &f.forward
+    cdef ptrdiff_t d, j, first = line // s.blocks * s.group_outputs + line % s.blocks * s.lanes
+    cdef ptrdiff_t used = min(s.lanes, s.group_outputs - line % s.blocks * s.lanes)
+    cdef const real* scale = <const real*> f.scale
     if f.affine:
         pack_columns(f, line, weight, packed)
     else:
         pack_line(s, weight + line // s.blocks * s.group_outputs * s.group_channels * f.filter_size, line % s.blocks,
                   s.group_channels * f.filter_size, f.filter_size, f.filter_w, packed)
-    pack_bias(s, bias, line, <real*> f.bias_lines + line * s.lanes)
-    if real is float:
-        if f.winograd:
-            t = tiling(s, 1)
-            transform_line(s, &t, packed, <float*> (f.u + line * u_line_bytes(s)))
+    if scale != NULL:
+        for d in range(s.depth):
+            for j in range(used):
+                packed[d * s.lanes + j] *= scale[first + j]
 
 
 cdef inline void pack_back(Filters* f, ptrdiff_t phase, ptrdiff_t line, const real* weight) noexcept nogil:

@@ -12,7 +12,7 @@ steps are, and which memory they use, is engine/compile.py's work.
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memset
 from libc.time cimport time, time_t
 
 cimport numpy as cnp
@@ -21,9 +21,10 @@ from .common cimport LINE_BYTES, Scratch, free_scratch, new_scratch, parts, up_t
 from .convolution_plan cimport (Filters, filters_scratch, line_bytes, lines_of, pack_back, pack_forward, reduce_line,
                                 u_line_bytes)
 from .plan_setup cimport set_filters, set_map, set_step, zeros
-from .plan_state cimport Chunk, Columns, Map, Run, Step, at
+from .plan_state cimport SHARED_IMAGES, Chunk, Columns, Map, Run, Step, at
 from .plan_steps cimport clear_surroundings
 from .pool cimport parallel_for
+from .shared_steps cimport run_shared, shared_scratch
 
 cnp.import_array()
 
@@ -37,10 +38,20 @@ cdef extern from "float_mode.h" nogil:
     float_mode allow_denormals()
     void restore_mode(float_mode before)
 
+cdef extern from "checksum.h" nogil:
+    uint64_t checksum(const char* bytes, size_t size)
+
 cdef enum:
+    PIECE = 1 << 20          # bytes
     LANES = 16               # private gradients at most, each of some images
     MANY_LANES = 32          # the same for
     MANY_IMAGES = 1024       # as many images, for machines with many cores
+
+cdef struct Piece:           # of the caller's parameters, and the sum of its bytes in the last run
+    const char* first
+    ptrdiff_t size
+    uint64_t sum
+    bint changed
 
 cdef struct Line:            # a line of filters to be packed or added up; phase -1: forward
     Filters* filters
@@ -67,6 +78,8 @@ cdef class Plan:
     training : bool
         The gradients are wanted.
     winograd : bool
+    segments : sequence of (int, int), optional
+        All workers share each step; up to which step how many images go through at a time (shared_steps.pxd).
     """
 
     cdef Run run
@@ -77,17 +90,21 @@ cdef class Plan:
     cdef bint training
     cdef Filters* filters
     cdef Columns* columns
-    cdef Scratch weights, worker_memory, lane_memory, batch_memory, seen
-    cdef ptrdiff_t seen_bytes
+    cdef Scratch weights, worker_memory, lane_memory, batch_memory
+    cdef Piece* pieces
+    cdef ptrdiff_t n_pieces
+    cdef ptrdiff_t most_depth  # of a line of filters
     cdef bint packed
+    cdef list segments
 
     def __cinit__(self, bint single, maps, filters, columns, steps, ptrdiff_t local_bytes, ptrdiff_t batch_bytes,
-                  ptrdiff_t most, bint training, bint winograd):
+                  ptrdiff_t most, bint training, bint winograd, segments=()):
         self.n_filters, self.n_steps = len(filters), len(steps)
         self.run.maps = <Map*> zeros(len(maps) * sizeof(Map))
         self.run.steps = <Step*> zeros(self.n_steps * sizeof(Step))
         self.filters = <Filters*> zeros(self.n_filters * sizeof(Filters))
-        self.run.single, self.run.most, self.training = single, most, training
+        self.run.single, self.run.most, self.training, self.run.shared = single, most, training, len(segments) > 0
+        self.segments = list(segments)
         self.run.local_bytes, self.batch_bytes = up_to(local_bytes, LINE_BYTES), batch_bytes
         for i, m in enumerate(maps):
             set_map(&self.run.maps[i], m)
@@ -123,7 +140,7 @@ cdef class Plan:
         free_scratch(&self.worker_memory)
         free_scratch(&self.lane_memory)
         free_scratch(&self.batch_memory)
-        free_scratch(&self.seen)
+        free(self.pieces)
 
     cdef int list_lines(self) except -1:
         cdef ptrdiff_t i, phase, line, n = 0
@@ -156,11 +173,11 @@ cdef class Plan:
             for i in range(self.n_filters):
                 f = &self.filters[i]
                 f.packed = self.weights.memory + size
-                size += lines_of(&f.forward) * line_bytes(&f.forward)
+                size += lines_of(&f.forward) * line_bytes(&f.forward) if f.keeps_packed else 0
                 f.bias_lines = self.weights.memory + size
                 size += lines_of(&f.forward) * LINE_BYTES
                 f.u = self.weights.memory + size
-                size += lines_of(&f.forward) * u_line_bytes(&f.forward) if f.winograd else 0
+                size += lines_of(&f.forward) * u_line_bytes(&f.forward) if f.keeps_u else 0
                 for phase in range(f.phases):
                     f.packed_back[phase] = self.weights.memory + size
                     size += lines_of(&f.back[phase]) * line_bytes(&f.back[phase])
@@ -175,8 +192,10 @@ cdef class Plan:
             f = &self.filters[i]
             f.sums = self.run.sums_bytes
             self.run.sums_bytes += lines_of(&f.forward) * (line_bytes(&f.forward) + LINE_BYTES)
-            self.run.scratch_bytes = max(self.run.scratch_bytes,
-                                         filters_scratch(f, 4 if self.run.single else 8, self.run.most))
+            if not self.run.shared:
+                self.run.scratch_bytes = max(self.run.scratch_bytes,
+                                             filters_scratch(f, 4 if self.run.single else 8, self.run.most))
+            self.most_depth = max(self.most_depth, f.forward.depth)
         return 0
 
     # ---- a run
@@ -189,7 +208,8 @@ cdef class Plan:
         Parameters
         ----------
         x : array (N, C, H, W) or (N, D), any strides, float32, float64 or uint8
-        parameters : list of (weight, bias or None), contiguous, in the plan's dtype
+        parameters : list of (weight, bias or None, factor of each output's weights or None)
+            Contiguous, in the plan's dtype.
         y : array (N, K)
             Takes the scores; of a training plan, the probabilities.
         n_threads : int
@@ -216,11 +236,14 @@ cdef class Plan:
         run.losses, run.keys = <double*> data(losses), <uint64_t*> data(keys)
         run.lanes = (lanes_of(run.images) if self.training or self.n_columns else
                      max(parts(run.images, run.most), min(run.images, 2 * parts(run.images, 8))))
-        run.interrupted = 0
+        run.interrupted, run.group_first, run.group = 0, 0, run.images
         bind(self.filters, parameters, gradients)
-        self.make_room(n_threads)
-        cdef bint stale = self.is_stale(parameters)
         bind_columns(self.columns, columns)
+        if run.shared:
+            self.run_shared_segments(parameters, n_threads)
+            return
+        self.make_room(n_threads)
+        cdef bint stale = self.is_stale(parameters, n_threads)
         cdef void* this = <void*> self
         with nogil:
             if stale:
@@ -236,6 +259,53 @@ cdef class Plan:
                 parallel_for(n_threads, self.n_gradients, reduce_task, this)
         if run.interrupted:
             reraise()
+
+    cdef int run_shared_segments(self, parameters, int n_threads) except -1:
+        """Take a few images after another through the segments, all workers together."""
+        cdef Run* run = &self.run
+        cdef ptrdiff_t i, end, most, first, step, scratch_bytes = n_threads * self.most_depth * LINE_BYTES
+        cdef Chunk k
+        cdef bint stale = self.is_stale(parameters, n_threads)
+        cdef void* this = <void*> self
+        first = 0
+        for end, most in self.segments:
+            for step in range(first, end):
+                for i in range(1, min(most, run.images) + 1):  # fewer images may be cut into larger bands
+                    scratch_bytes = max(scratch_bytes, shared_scratch(run, &run.steps[step], i, n_threads))
+            first = end
+        run.group = min(SHARED_IMAGES, run.images)
+        cdef Scratch scratch = new_scratch(scratch_bytes)
+        cdef Scratch batch = new_scratch(run.group * self.batch_bytes)
+        cdef Scratch local = new_scratch(run.local_bytes)
+        run.scratch, run.batch = scratch.memory, batch.memory
+        memset(&k, 0, sizeof(k))
+        k.run, k.local, k.parts = run, local.memory, 1
+        if stale:
+            with nogil:
+                parallel_for(n_threads, self.n_lines, pack_task, this)
+        while run.group_first < run.images and not run.interrupted:
+            run.group = min(SHARED_IMAGES, run.images - run.group_first)
+            first = 0
+            for end, most in self.segments:
+                i = 0
+                while i < run.group and not run.interrupted:
+                    k.first, k.n = run.group_first + i, min(most, run.group - i)
+                    k.places = k.n
+                    with nogil:
+                        for step in range(first, end):
+                            run_shared(&run.steps[step], &k, run.scratch, n_threads)
+                            look_for_signals(run)
+                            if run.interrupted:
+                                break
+                    i += most
+                first = end
+            run.group_first += run.group
+        free_scratch(&scratch)
+        free_scratch(&batch)
+        free_scratch(&local)
+        if run.interrupted:
+            reraise()
+        return 0
 
     cdef int make_room(self, int n_threads) except -1:
         """Memory for so many workers, and for the lanes' gradients and the batch's maps."""
@@ -262,33 +332,44 @@ cdef class Plan:
             run.batch = self.batch_memory.memory
         return 0
 
-    cdef bint is_stale(self, parameters) except -1:
+    cdef bint is_stale(self, parameters, int n_threads) except -1:
         """Say whether the weights have to be packed: always, but in a prediction with the same values as the last one."""
-        cdef ptrdiff_t size = 0
+        cdef ptrdiff_t size = 0, pieces = 0, i
         cdef bint stale = not self.packed
         cdef cnp.ndarray a
         if self.training:
             return True
-        for pair in parameters:
-            for array in pair:
-                if array is not None:
-                    size += cnp.PyArray_NBYTES(array)
-        if size != self.seen_bytes:
-            free_scratch(&self.seen)
-            self.seen_bytes = 0
-            self.seen = new_scratch(size)
-            self.seen_bytes, stale = size, True
-        size = 0
-        for pair in parameters:
-            for array in pair:
-                if array is not None:
+        for number, triple in enumerate(parameters):
+            for array in triple:
+                if array is not None and not self.filters[<ptrdiff_t> number].in_place:
+                    pieces += parts(cnp.PyArray_NBYTES(array), PIECE)
+        if pieces != self.n_pieces:
+            free(self.pieces)
+            self.pieces, self.n_pieces = NULL, 0
+            self.pieces = <Piece*> zeros(pieces * sizeof(Piece))
+            self.n_pieces, stale = pieces, True
+        pieces = 0
+        for number, triple in enumerate(parameters):
+            for array in triple:
+                if array is not None and not self.filters[<ptrdiff_t> number].in_place:
                     a = array
-                    if stale or memcmp(self.seen.memory + size, cnp.PyArray_DATA(a), cnp.PyArray_NBYTES(a)) != 0:
-                        stale = True
-                        memcpy(self.seen.memory + size, cnp.PyArray_DATA(a), cnp.PyArray_NBYTES(a))
-                    size += cnp.PyArray_NBYTES(a)
+                    size = cnp.PyArray_NBYTES(a)
+                    for i in range(parts(size, PIECE)):
+                        self.pieces[pieces].first = <char*> cnp.PyArray_DATA(a) + i * PIECE
+                        self.pieces[pieces].size = min(PIECE, size - i * PIECE)
+                        pieces += 1
+        with nogil:
+            parallel_for(1 if pieces < 8 else n_threads, pieces, look_at_piece, self.pieces)
+        for i in range(pieces):
+            stale |= self.pieces[i].changed
         self.packed = True
         return stale
+
+
+cdef void look_at_piece(void* context, ptrdiff_t piece, int worker) noexcept nogil:
+    cdef Piece* p = <Piece*> context + piece
+    cdef uint64_t now = checksum(p.first, p.size)
+    p.changed, p.sum = now != p.sum, now
 
 
 cdef ptrdiff_t lanes_of(ptrdiff_t images) noexcept nogil:
@@ -307,8 +388,9 @@ cdef int reraise() except -1:
 
 cdef int bind(Filters* filters, parameters, gradients) except -1:
     """Point the filters to the caller's arrays."""
-    for i, (weight, bias) in enumerate(parameters):
+    for i, (weight, bias, scale) in enumerate(parameters):
         filters[<ptrdiff_t> i].weight, filters[<ptrdiff_t> i].bias = data(weight), data(bias)
+        filters[<ptrdiff_t> i].scale = data(scale)
     for i, (dweight, dbias) in enumerate(gradients or ()):
         filters[<ptrdiff_t> i].dweight, filters[<ptrdiff_t> i].dbias = data(dweight), data(dbias)
     return 0
@@ -334,13 +416,14 @@ cdef ptrdiff_t end_of_segment(const Step* steps, ptrdiff_t first, ptrdiff_t last
 cdef void pack_task(void* context, ptrdiff_t task, int worker) noexcept nogil:
     cdef Line* l = &(<Plan> context).lines[task]
     cdef Filters* f = l.filters
+    cdef char* spare = (<Plan> context).run.scratch + worker * (<Plan> context).most_depth * LINE_BYTES
     if (<Plan> context).run.single:
         if l.phase < 0:
-            pack_forward(f, l.line, <float*> f.weight, <float*> f.bias)
+            pack_forward(f, l.line, <float*> f.weight, <float*> f.bias, <float*> spare)
         else:
             pack_back(f, l.phase, l.line, <float*> f.weight)
     elif l.phase < 0:
-        pack_forward(f, l.line, <double*> f.weight, <double*> f.bias)
+        pack_forward(f, l.line, <double*> f.weight, <double*> f.bias, <double*> spare)
     else:
         pack_back(f, l.phase, l.line, <double*> f.weight)
 
@@ -354,6 +437,7 @@ cdef void lane_task(void* context, ptrdiff_t lane, int worker) noexcept nogil:
     cdef const Step* s
     k.run, k.fresh = run, True
     k.local, k.scratch = run.local + worker * run.local_bytes, run.scratch + worker * run.scratch_bytes
+    k.places, k.begin, k.part, k.parts = 1, 0, 0, 1
     k.sums, k.lane = run.sums + lane * run.sums_bytes, lane
     for i in range(chunks):
         if run.interrupted:

@@ -7,13 +7,13 @@ from .columns cimport (finish_mean, finish_products, finish_variance, normalize,
 from .common cimport LINE_BYTES, up_to
 from .convolution_plan cimport Filters
 from .philox cimport dropout_threshold
-from .plan_state cimport (COPY, RELU, RELU_GRADIENT, SIGMOID, SIGMOID_GRADIENT, SUM, Chunk, Columns, Map, Rule, Run,
-                          Step)
+from .plan_state cimport (COPY, RELU, RELU_GRADIENT, SHARED_IMAGES, SIGMOID, SIGMOID_GRADIENT, SUM, Chunk, Columns, Map,
+                          Rule, Run, Step)
 from .plan_steps cimport (by_rule, dropout, dropout_gradient, filter_data_gradient, filter_forward,
                           filter_weight_gradient, give_rows, pooling, pooling_gradient, scale_step, slice_step,
                           softmax_loss, take_images, unpool)
 from .sweep cimport Sweep, dense_maps, finish_sweep, forward_axis, phase_axis, split_rows
-from .winograd cimport winograd_pays
+from .winograd cimport FAR, POINTS, winograd_fits, winograd_pays
 
 cdef enum:
     BAND_BYTES = 1 << 18     # a padded copy of a part of an image should stay in L2
@@ -71,6 +71,9 @@ cdef inline int set_filters(Filters* f, const Run* run, dict given, bint winogra
     if given["pooled"]:
         f.forward.room = True
     f.winograd = winograd and not f.affine and winograd_pays(&f.forward, run.most, False)
+    f.keeps_packed, f.keeps_u = True, f.winograd
+    if run.shared:
+        set_kept(f, winograd and not f.affine)
     if given["dout"] is None:
         return 0
     dout = &run.maps[<ptrdiff_t> given["dout"]]
@@ -92,6 +95,16 @@ cdef inline int set_filters(Filters* f, const Run* run, dict given, bint winogra
     return 0
 
 
+cdef inline void set_kept(Filters* f, bint winograd) noexcept:
+    """Say which weights stay in memory where all workers share each step: not what is as fast made anew, or in place."""
+    cdef Sweep* s = &f.forward
+    cdef ptrdiff_t points = POINTS * s.channels * s.outputs * <ptrdiff_t> sizeof(float)
+    f.winograd = winograd and winograd_fits(s)
+    f.keeps_u = f.winograd and points <= FAR and winograd_pays(s, SHARED_IMAGES, False)
+    f.in_place = f.affine and s.outputs >= s.lanes
+    f.keeps_packed = not f.in_place and not (f.keeps_u and winograd_pays(s, 1, False))
+
+
 cdef inline int set_step(Step* s, const Run* run, Filters* filters, Columns* columns, dict given) except -1:
     """Fill in one step; the maps and the filters are there already."""
     cdef Map* m
@@ -107,6 +120,7 @@ cdef inline int set_step(Step* s, const Run* run, Filters* filters, Columns* col
         m = &run.maps[s.out]
         s.clear = m.before > 0 or m.after > 0
     s.columns = &columns[<ptrdiff_t> given["columns"]] if "columns" in given else NULL
+    s.by_rows = s.run in (take_images, give_rows, by_rule, slice_step, scale_step, pooling, normalize)
     if given["name"] == "filter_data" and s.b >= 0 and run.maps[s.b].after < run.maps[s.out].after:
         s.filters.back[0].room = False  # whole tiles would read behind the mask
     if "pool" in given:

@@ -15,6 +15,9 @@ from libc.stdint cimport int64_t, uint64_t
 from .convolution_plan cimport Filters
 from .windows cimport Pool
 
+cdef enum:
+    SHARED_IMAGES = 8        # at a time at most, where all workers share each step
+
 cdef struct Map:
     ptrdiff_t h
     ptrdiff_t w
@@ -55,6 +58,7 @@ cdef struct Step:
     ptrdiff_t out
     bint relu
     bint clear               # the result has zeros around it, to be written anew
+    bint by_rows             # its rows can be taken by themselves
     void (*finish)(const Run* run, const Step* step) noexcept nogil  # once all lanes are through; ends a segment
     Filters* filters
     Columns* columns
@@ -80,9 +84,12 @@ cdef struct Run:             # one run over a batch
     ptrdiff_t first_step     # of the segment that is running
     ptrdiff_t last_step
     ptrdiff_t images
+    ptrdiff_t group_first    # images that the batch's maps are for: all, or where all workers share each step, a few
+    ptrdiff_t group
     ptrdiff_t lanes
     ptrdiff_t most           # images per chunk
     bint single              # float, else double
+    bint shared              # all workers share each step
     int interrupted          # a signal handler has raised
     long last_look           # for signals, in seconds
     const char* x            # the caller's images and how far apart their values are, in bytes
@@ -95,11 +102,15 @@ cdef struct Run:             # one run over a batch
     double* losses
     const uint64_t* keys     # of the Dropout layers
 
-cdef struct Chunk:           # a few images on one worker
+cdef struct Chunk:           # a few images on one worker, or on all
     const Run* run
     ptrdiff_t first
     ptrdiff_t n
-    char* local
+    char* local              # where its maps are, which were laid out for the images of a chunk,
+    ptrdiff_t places         # or for one: this many times as large
+    ptrdiff_t begin          # the first image's place there
+    ptrdiff_t part           # of the images' rows,
+    ptrdiff_t parts          # of so many
     char* scratch
     ptrdiff_t lane
     char* sums               # of its lane
@@ -110,5 +121,13 @@ cdef inline char* at(const Chunk* k, ptrdiff_t number) noexcept nogil:
     """Return the chunk's first pixel of a map."""
     cdef const Map* m = &k.run.maps[number]
     if m.batch:
-        return k.run.batch + m.offset * k.run.images + k.first * m.image * m.item + m.origin
-    return k.local + m.offset + m.origin
+        return (k.run.batch + m.offset * k.run.group + (k.first - k.run.group_first) * m.image * m.item + m.origin)
+    return k.local + m.offset * k.places + k.begin * m.image * m.item + m.origin
+
+
+cdef inline ptrdiff_t first_row(const Chunk* k, ptrdiff_t rows) noexcept nogil:
+    return rows * k.part // k.parts
+
+
+cdef inline ptrdiff_t last_row(const Chunk* k, ptrdiff_t rows) noexcept nogil:
+    return rows * (k.part + 1) // k.parts

@@ -7,7 +7,8 @@ from .common cimport real
 from .convolution_plan cimport data_gradient_images, forward_images, weight_gradient_images
 from .philox cimport dropout_range
 from .exponential cimport exponential
-from .plan_state cimport RELU, RELU_GRADIENT, SIGMOID, SIGMOID_GRADIENT, SUM, Chunk, Map, Rule, Run, Step, at
+from .plan_state cimport (RELU, RELU_GRADIENT, SIGMOID, SIGMOID_GRADIENT, SUM, Chunk, Map, Rule, Run, Step, at, first_row,
+                          last_row)
 from .relu_pool cimport relu_unpool_rows
 from .softmax cimport cross_entropy, softmax_row
 from .windows cimport average_gradient, average_row, clear, max_gradient, max_row
@@ -49,7 +50,7 @@ cdef inline void take_images_as(const Step* step, Chunk* k, real* out) noexcept 
     for n in range(k.n):
         image = k.first + n
         x = run.x + (run.index[image] if run.index != NULL else image) * run.x_step[0]
-        for h in range(m.h):
+        for h in range(first_row(k, m.h), last_row(k, m.h)):
             for c in range(m.c):
                 take_row(run, x + c * run.x_step[1] + h * run.x_step[2], m.w, out + n * m.image + h * m.row + c, m.c)
 
@@ -73,7 +74,7 @@ cdef inline void give_rows(const Step* step, Chunk* k) noexcept nogil:
     cdef ptrdiff_t row = m.w * m.c * m.item, n, h
     cdef char* x = at(k, step.a)
     for n in range(k.n):
-        for h in range(m.h):
+        for h in range(first_row(k, m.h), last_row(k, m.h)):
             memcpy(<char*> k.run.y + ((k.first + n) * m.h + h) * row, x + (n * m.image + h * m.row) * m.item, row)
 
 
@@ -137,7 +138,7 @@ cdef inline void by_rule(const Step* step, Chunk* k) noexcept nogil:
     cdef char* out = at(k, step.out)
     cdef ptrdiff_t n, h, item = mo.item
     for n in range(k.n):
-        for h in range(mo.h):
+        for h in range(first_row(k, mo.h), last_row(k, mo.h)):
             if k.run.single:
                 rule_row(step.rule, <float*> (a + (n * ma.image + h * ma.row) * item),
                          <float*> (b + (n * mb.image + h * mb.row) * item), mo.w * mo.c,
@@ -177,7 +178,7 @@ cdef inline void slice_step(const Step* step, Chunk* k) noexcept nogil:
     cdef const char* a = at(k, step.a)
     cdef char* out = at(k, step.out)
     for n in range(k.n):
-        for h in range(mo.h):
+        for h in range(first_row(k, mo.h), last_row(k, mo.h)):
             for w in range(mo.w):
                 memcpy(out + (n * mo.image + h * mo.row + w * mo.c + step.other) * item,
                        a + (n * ma.image + h * ma.row + w * ma.c + step.first) * item, step.channels * item)
@@ -197,7 +198,7 @@ cdef inline void scale_rows(const Step* step, Chunk* k, const real* a, real rati
     cdef const Map* mo = map_of(k, step.out)
     cdef ptrdiff_t n, h, i
     for n in range(k.n):
-        for h in range(ma.h):
+        for h in range(first_row(k, ma.h), last_row(k, ma.h)):
             for i in range(ma.w * ma.c):
                 out[n * mo.image + h * mo.row + i] = a[n * ma.image + h * ma.row + i] * ratio
 
@@ -216,7 +217,7 @@ cdef inline void pool_rows(const Step* step, Chunk* k, const real* x, real* out)
     cdef const Map* mo = map_of(k, step.out)
     cdef ptrdiff_t n, h
     for n in range(k.n):
-        for h in range(mo.h):
+        for h in range(first_row(k, mo.h), last_row(k, mo.h)):
             if step.largest:
                 max_row(&step.pool, x + n * m.image, h, out + n * mo.image + h * mo.row)
             else:
