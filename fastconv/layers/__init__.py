@@ -5,6 +5,7 @@
 Images are (N, C, H, W). A result of four axes is a view on channels-last memory: layers chain without copies.
 `backward` reads the arrays of the last `forward` by reference: don't change them in place between the two.
 """
+from .adaptive_average_pooling import AdaptiveAveragePooling
 from .add import Add
 from .affine import Affine
 from .batch_normalization import BatchNormalization
@@ -17,6 +18,7 @@ from .sigmoid import Sigmoid
 from .softmax_with_loss import SoftmaxWithLoss
 
 __all__ = [
+    "AdaptiveAveragePooling",
     "Add",
     "Affine",
     "BatchNormalization",
