@@ -21,6 +21,7 @@ from .engine import Network
 from .functions import cross_entropy_error, mean_squared_error, sigmoid, softmax
 from .gradient import numerical_gradient
 from .layers import (
+    LRN,
     Add,
     Affine,
     BatchNormalization,
@@ -41,8 +42,8 @@ from .winograd import use_winograd
 
 __all__ = [
     "AdaGrad", "Adam", "Add", "Affine", "BatchNormalization", "Concat", "Convolution", "DeepConvNet", "Dropout",
-    "Momentum", "MultiLayerNet", "MultiLayerNetExtend", "Nesterov", "Network", "Pooling", "RMSprop", "Relu", "SGD",
-    "Sigmoid", "SimpleConvNet", "SoftmaxWithLoss", "Trainer", "TwoLayerNet", "col2im", "cross_entropy_error",
+    "LRN", "Momentum", "MultiLayerNet", "MultiLayerNetExtend", "Nesterov", "Network", "Pooling", "RMSprop", "Relu",
+    "SGD", "Sigmoid", "SimpleConvNet", "SoftmaxWithLoss", "Trainer", "TwoLayerNet", "col2im", "cross_entropy_error",
     "get_num_threads", "im2col", "install", "is_installed", "load_mnist", "mean_squared_error",
     "numerical_gradient", "patch_map", "set_num_threads", "show_config", "sigmoid", "softmax", "uninstall", "use",
     "use_winograd",

@@ -143,6 +143,33 @@ def average_pooling_backward(dout, x_shape, window, stride, pad):
     return dx
 
 
+def _neighbours(C, c, n):
+    """The channels in the window of channel c."""
+    return [i for i in range(C) if c - n // 2 <= i <= c + (n - 1) // 2]
+
+
+def lrn_scale(x, n, k, alpha):
+    scale = np.zeros(x.shape)
+    for i, h, w, c in np.ndindex(x.shape):
+        scale[i, h, w, c] = k + alpha / n * sum(x[i, h, w, q] * x[i, h, w, q] for q in _neighbours(x.shape[3], c, n))
+    return scale
+
+
+def lrn_forward(x, n, k, alpha, beta):
+    return x / lrn_scale(x, n, k, alpha) ** beta
+
+
+def lrn_backward(dout, x, n, k, alpha, beta):
+    """The chain rule, one partial derivative out[c] by x[q] after the other."""
+    scale, dx = lrn_scale(x, n, k, alpha), np.zeros(x.shape)
+    for i, h, w, c in np.ndindex(x.shape):
+        s, value, gradient = scale[i, h, w, c], x[i, h, w, c], dout[i, h, w, c]
+        dx[i, h, w, c] += gradient * s**-beta
+        for q in _neighbours(x.shape[3], c, n):
+            dx[i, h, w, q] -= gradient * value * beta * s ** (-beta - 1) * 2 * alpha / n * x[i, h, w, q]
+    return dx
+
+
 def gemm(a, b, bias):
     (M, K), N = a.shape, b.shape[1]
     out = np.zeros((M, N))

@@ -69,6 +69,21 @@ def test_pooling(torch, dtype, mode, window, stride, pad):
     close(layer.backward(dout), tx.grad, dtype)
 
 
+@pytest.mark.parametrize("n, k, alpha, beta, shape", [
+    (5, 2.0, 1e-4, 0.75, (2, 17, 4, 3)), (4, 1.0, 0.7, 0.6, (1, 5, 3, 6)), (9, 1.5, 2.0, 0.75, (3, 3, 2, 5)),
+    (1, 1.0, 1.0, 1.0, (2, 1, 3, 2))])
+def test_lrn(torch, dtype, n, k, alpha, beta, shape):
+    rng = np.random.default_rng(4)
+    x = (0.5 + rng.standard_normal(shape)).astype(dtype)
+    tx = torch.tensor(x, requires_grad=True)
+    expected = torch.nn.LocalResponseNorm(n, alpha, beta, k)(tx)
+    layer = fastconv.LRN(n, k, alpha, beta)
+    close(layer.forward(x), expected, dtype)
+    dout = rng.standard_normal(shape).astype(dtype)
+    expected.backward(torch.tensor(dout))
+    close(layer.backward(dout), tx.grad, dtype)
+
+
 def test_batch_normalization_per_channel(torch, dtype):
     rng = np.random.default_rng(2)
     x = (5 + rng.standard_normal((4, 3, 6, 5))).astype(dtype)

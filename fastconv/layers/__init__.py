@@ -11,6 +11,7 @@ from .batch_normalization import BatchNormalization
 from .concat import Concat
 from .convolution import Convolution
 from .dropout import Dropout
+from .lrn import LRN
 from .pooling import Pooling
 from .relu import Relu
 from .sigmoid import Sigmoid
@@ -23,6 +24,7 @@ __all__ = [
     "Concat",
     "Convolution",
     "Dropout",
+    "LRN",
     "Pooling",
     "Relu",
     "Sigmoid",
