@@ -53,15 +53,18 @@ def test_convolution(torch, dtype, shape, filters, kernel, stride, pad, dilation
     close(layer.db, tb.grad, dtype)
 
 
-@pytest.mark.parametrize("window, stride, pad", [((2, 2), 2, 0), ((3, 3), 2, 1), ((3, 2), (1, 3), (1, 0))])
+@pytest.mark.parametrize("window, stride, pad", [((2, 2), 2, 0), ((3, 3), 2, 1), ((3, 2), (1, 3), (1, 0)),
+                                                 ((2, 2), (3, 2), 1)])
 @pytest.mark.parametrize("mode", ["max", "average"])
-def test_pooling(torch, dtype, mode, window, stride, pad):
+@pytest.mark.parametrize("size", [(9, 8), (6, 10), (5, 4), (3, 7)])
+@pytest.mark.parametrize("ceil_mode", [False, True])
+def test_pooling(torch, dtype, mode, window, stride, pad, size, ceil_mode):
     rng = np.random.default_rng(1)
-    x = rng.standard_normal((2, 5, 9, 8)).astype(dtype)
+    x = rng.standard_normal((2, 5, *size)).astype(dtype)
     tx = torch.tensor(x, requires_grad=True)
     pool = torch.nn.functional.max_pool2d if mode == "max" else torch.nn.functional.avg_pool2d
-    expected = pool(tx, window, stride, pad)
-    layer = fastconv.Pooling(*window, stride, pad, mode=mode)
+    expected = pool(tx, window, stride, pad, ceil_mode=ceil_mode)
+    layer = fastconv.Pooling(*window, stride, pad, mode=mode, ceil_mode=ceil_mode)
     out = layer.forward(x)
     close(out, expected, dtype)
     dout = rng.standard_normal(out.shape).astype(dtype)
