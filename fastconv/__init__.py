@@ -28,6 +28,8 @@ from .layers import (
     Concat,
     Convolution,
     Dropout,
+    Flatten,
+    GlobalAveragePooling,
     Pooling,
     Relu,
     Sigmoid,
@@ -42,11 +44,11 @@ from .winograd import use_winograd
 
 __all__ = [
     "AdaGrad", "Adam", "Add", "Affine", "BatchNormalization", "Concat", "Convolution", "DeepConvNet", "Dropout",
-    "LRN", "Momentum", "MultiLayerNet", "MultiLayerNetExtend", "Nesterov", "Network", "Pooling", "RMSprop", "Relu",
-    "SGD", "Sigmoid", "SimpleConvNet", "SoftmaxWithLoss", "Trainer", "TwoLayerNet", "col2im", "cross_entropy_error",
-    "get_num_threads", "im2col", "install", "is_installed", "load_mnist", "mean_squared_error",
-    "numerical_gradient", "patch_map", "set_num_threads", "show_config", "sigmoid", "softmax", "uninstall", "use",
-    "use_winograd",
+    "Flatten", "GlobalAveragePooling", "LRN", "Momentum", "MultiLayerNet", "MultiLayerNetExtend", "Nesterov",
+    "Network", "Pooling", "RMSprop", "Relu", "SGD", "Sigmoid", "SimpleConvNet", "SoftmaxWithLoss", "Trainer",
+    "TwoLayerNet", "col2im", "cross_entropy_error", "get_num_threads", "im2col", "install", "is_installed",
+    "load_mnist", "mean_squared_error", "numerical_gradient", "patch_map", "set_num_threads", "show_config",
+    "sigmoid", "softmax", "uninstall", "use", "use_winograd",
 ]
 
 

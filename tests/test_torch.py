@@ -87,6 +87,18 @@ def test_lrn(torch, dtype, n, k, alpha, beta, shape):
     close(layer.backward(dout), tx.grad, dtype)
 
 
+def test_global_average_pooling_and_flatten(torch, dtype):
+    rng = np.random.default_rng(5)
+    x = (3 + rng.standard_normal((2, 17, 7, 5))).astype(dtype)
+    tx = torch.tensor(x, requires_grad=True)
+    for layer, expected in ((fastconv.GlobalAveragePooling(), tx.mean((2, 3))), (fastconv.Flatten(), tx.flatten(1))):
+        close(layer.forward(x), expected, dtype)
+        dout = rng.standard_normal(expected.shape).astype(dtype)
+        tx.grad = None
+        expected.backward(torch.tensor(dout))
+        close(layer.backward(dout), tx.grad, dtype)
+
+
 def test_batch_normalization_per_channel(torch, dtype):
     rng = np.random.default_rng(2)
     x = (5 + rng.standard_normal((4, 3, 6, 5))).astype(dtype)

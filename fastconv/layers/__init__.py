@@ -11,6 +11,8 @@ from .batch_normalization import BatchNormalization
 from .concat import Concat
 from .convolution import Convolution
 from .dropout import Dropout
+from .flatten import Flatten
+from .global_average_pooling import GlobalAveragePooling
 from .lrn import LRN
 from .pooling import Pooling
 from .relu import Relu
@@ -24,6 +26,8 @@ __all__ = [
     "Concat",
     "Convolution",
     "Dropout",
+    "Flatten",
+    "GlobalAveragePooling",
     "LRN",
     "Pooling",
     "Relu",
