@@ -114,6 +114,20 @@ def test_batch_normalization_per_channel(torch, dtype):
     close(layer.dbeta, tbeta.grad, dtype)
 
 
+@pytest.mark.parametrize("smoothing", [0.1, 0.9])
+@pytest.mark.parametrize("soft", [False, True])
+def test_label_smoothing(torch, dtype, smoothing, soft):
+    rng = np.random.default_rng(6)
+    x = (5 * rng.standard_normal((7, 11))).astype(dtype)
+    t = rng.dirichlet(np.ones(11), 7).astype(dtype) if soft else rng.integers(0, 11, 7)
+    tx = torch.tensor(x, requires_grad=True)
+    expected = torch.nn.CrossEntropyLoss(label_smoothing=smoothing)(tx, torch.tensor(t))
+    expected.backward()
+    layer = fastconv.SoftmaxWithLoss(label_smoothing=smoothing)
+    assert layer.forward(x, t) == pytest.approx(expected.item(), rel=1e-6 if dtype == np.float32 else 1e-12)
+    close(layer.backward(), tx.grad, dtype)
+
+
 def test_deep_convnet_gradients(torch, dtype):
     """Forward, loss and every gradient of the whole network, without dropout."""
     rng = np.random.default_rng(3)
