@@ -21,6 +21,7 @@ from .engine import Network
 from .functions import cross_entropy_error, mean_squared_error, sigmoid, softmax
 from .gradient import numerical_gradient
 from .layers import (
+    LRN,
     AdaptiveAveragePooling,
     Add,
     Affine,
@@ -28,6 +29,8 @@ from .layers import (
     Concat,
     Convolution,
     Dropout,
+    Flatten,
+    GlobalAveragePooling,
     Pooling,
     Relu,
     Sigmoid,
@@ -53,11 +56,12 @@ from .winograd import use_winograd
 
 __all__ = [
     "AdaGrad", "Adam", "AdaptiveAveragePooling", "Add", "Affine", "AlexNet", "BatchNormalization", "Concat",
-    "Convolution", "DeepConvNet", "Dropout", "GoogLeNet", "Momentum", "MultiLayerNet", "MultiLayerNetExtend",
-    "Nesterov", "Network", "Pooling", "RMSprop", "Relu", "ResNet", "SGD", "Sigmoid", "SimpleConvNet", "SmallResNet",
-    "SoftmaxWithLoss", "Trainer", "TwoLayerNet", "VGG", "col2im", "cross_entropy_error", "get_num_threads", "im2col",
-    "install", "is_installed", "load_mnist", "mean_squared_error", "numerical_gradient", "patch_map",
-    "set_num_threads", "show_config", "sigmoid", "softmax", "uninstall", "use", "use_winograd",
+    "Convolution", "DeepConvNet", "Dropout", "Flatten", "GlobalAveragePooling", "GoogLeNet", "LRN", "Momentum",
+    "MultiLayerNet", "MultiLayerNetExtend", "Nesterov", "Network", "Pooling", "RMSprop", "Relu", "ResNet", "SGD",
+    "Sigmoid", "SimpleConvNet", "SmallResNet", "SoftmaxWithLoss", "Trainer", "TwoLayerNet", "VGG", "col2im",
+    "cross_entropy_error", "get_num_threads", "im2col", "install", "is_installed", "load_mnist", "mean_squared_error",
+    "numerical_gradient", "patch_map", "set_num_threads", "show_config", "sigmoid", "softmax", "uninstall", "use",
+    "use_winograd",
 ]
 
 

@@ -225,8 +225,9 @@ class Schedule(Steps):
 
     def _halves(self, layer: Pooling, H: int, W: int) -> bool:
         """Say whether a Pooling layer takes the maximum of each 2x2 pixels."""
-        geometry = pooling_geometry((1, 1, H, W), layer.pool_h, layer.pool_w, layer.stride, layer.pad)
-        return layer.mode == "max" and geometry.window == geometry.stride == (2, 2) and geometry.pad == (0, 0)
+        geometry = pooling_geometry((1, 1, H, W), layer.pool_h, layer.pool_w, layer.stride, layer.pad, layer.ceil_mode)
+        return (layer.mode == "max" and geometry.window == geometry.stride == (2, 2) and geometry.pad == (0, 0)
+                and geometry.out_shape[1:3] == (H // 2, W // 2))
 
     def _relu(self, node: int, layer: Relu) -> set[int]:
         return self._elementwise(node, "relu", "relu_gradient")
@@ -284,7 +285,8 @@ class Schedule(Steps):
         self._images_only(node)
         source, = self.graph.inputs[node]
         x = self.values[source]
-        geometry = pooling_geometry((1, x.c, x.h, x.w), layer.pool_h, layer.pool_w, layer.stride, layer.pad)
+        geometry = pooling_geometry((1, x.c, x.h, x.w), layer.pool_h, layer.pool_w, layer.stride, layer.pad,
+                                    layer.ceil_mode)
         window, stride, pad, (_, OH, OW, _) = geometry
         out = self.tensor(OH, OW, x.c)
         pool = (window, stride, pad, x, out)

@@ -362,7 +362,7 @@ class Network:
         try:
             plan = found[1]
             N = len(x) if index is None else len(index)
-            labels, soft = class_labels("SoftmaxWithLoss.forward", t, N, plan.classes)
+            labels, soft = loss.targets("SoftmaxWithLoss.forward", t, N, plan.classes)
             loss.take(*plan.loss(x, labels, soft, index, gradient), t, labels, soft)
         finally:
             self._plans.give(*found)

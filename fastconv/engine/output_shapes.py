@@ -65,12 +65,8 @@ def _convolution(layer: Convolution, shape: Shape) -> Shape:
 
 
 def _pooling(layer: Pooling, shape: Shape) -> Shape:
-    if layer.ceil_mode:
-        def o(n):
-            r = -(-(n + 2*layer.pad - layer.pool_h)//layer.stride)+1
-            return r - ((r-1)*layer.stride >= n + layer.pad)
-        return shape[0], o(shape[1]), o(shape[2])
-    _, OH, OW, C = pooling_geometry((1, *shape), layer.pool_h, layer.pool_w, layer.stride, layer.pad).out_shape
+    _, OH, OW, C = pooling_geometry((1, *shape), layer.pool_h, layer.pool_w, layer.stride, layer.pad,
+                                    layer.ceil_mode).out_shape
     return C, OH, OW
 
 

@@ -154,7 +154,7 @@ class Plans:
 # what a plan has to be made anew for, besides the arrays' shapes
 SETTINGS: dict[type, Callable[[Any], Any]] = {
     Convolution: attrgetter("stride", "pad", "dilation", "groups"),
-    Pooling: attrgetter("pool_h", "pool_w", "stride", "pad", "mode"),
+    Pooling: attrgetter("pool_h", "pool_w", "stride", "pad", "mode", "ceil_mode"),
     Dropout: attrgetter("dropout_ratio", "inverted"),
     BatchNormalization: lambda layer: [(np.shape(p), np.asarray(p).dtype) for p in (layer.gamma, layer.beta)],
 }

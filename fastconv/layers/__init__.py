@@ -12,6 +12,9 @@ from .batch_normalization import BatchNormalization
 from .concat import Concat
 from .convolution import Convolution
 from .dropout import Dropout
+from .flatten import Flatten
+from .global_average_pooling import GlobalAveragePooling
+from .lrn import LRN
 from .pooling import Pooling
 from .relu import Relu
 from .sigmoid import Sigmoid
@@ -25,6 +28,9 @@ __all__ = [
     "Concat",
     "Convolution",
     "Dropout",
+    "Flatten",
+    "GlobalAveragePooling",
+    "LRN",
     "Pooling",
     "Relu",
     "Sigmoid",
