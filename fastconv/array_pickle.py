@@ -1,13 +1,18 @@
-"""Read a pickled dict of NumPy arrays without running anything that the file says.
+"""Pickled dicts of NumPy arrays, read without running anything that the file says.
 
 `pickle_machine` writes down what the file would call; what it finds in the dict is then read as arrays: a dtype,
 a shape and bytes, checked.
+
+What is written ends with instructions that put a text with a checksum on the stack and take it away again.
 """
 from __future__ import annotations
 
 import math
+import pickle
 import re
-from typing import Any
+import zlib
+from dataclasses import replace
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +31,37 @@ DIALECT = Dialect("a dict of arrays", {
 })
 MOST_COPIES = 4  # entries may share an array, but a small file may not fill the memory with copies of it
 REAL_NUMBERS = re.compile("b1|[iu][1248]|f(2|4|8|12|16)")
+VERSION = 1
+SEAL = b"X\x20\0\0\0fastconv parameters %03d %08x0."  # BINUNICODE, its length; POP, STOP
+SEALED = re.compile(rb"X\x20\0\0\0fastconv parameters (\d{3}) ([0-9a-f]{8})0\.\Z")
+SEALED_DIALECT = replace(DIALECT, instructions=frozenset(("POP",)))
+MEMOIZE = b"\x94"
+
+
+class _Checked:
+    """A file to write to that counts a checksum and keeps the last byte, the pickle's STOP, to itself."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file, self.crc, self.kept = file, 0, b""
+
+    def write(self, data: Any) -> None:
+        data = memoryview(data).cast("B")
+        if len(data):
+            self.put(self.kept)
+            self.put(data[:-1])
+            self.kept = bytes(data[-1:])
+
+    def put(self, data: bytes | memoryview) -> None:
+        self.file.write(data)
+        self.crc = zlib.crc32(data, self.crc)
+
+
+def write_arrays(file: IO[bytes], arrays: dict[str, NDArray[Any]]) -> None:
+    """Write a pickle that ``pickle.load`` reads, with a checksum that `read_arrays` looks at."""
+    checked = _Checked(file)
+    pickle.dump(arrays, checked, protocol=4)  # 5 writes calls that NumPy 1 does not know
+    checked.put(MEMOIZE)  # in the place of STOP, for frames have a length
+    file.write(SEAL % (VERSION, checked.crc))
 
 
 def read_arrays(data: bytes) -> dict[str, NDArray[Any]]:
@@ -46,7 +82,12 @@ def read_arrays(data: bytes) -> dict[str, NDArray[Any]]:
     ValueError
         The data is damaged or holds something else. Nothing of it has been run.
     """
-    found = run(data, DIALECT)
+    sealed = SEALED.search(data, max(0, len(data) - len(SEAL % (0, 0))))
+    if sealed and int(sealed[1]) > VERSION:
+        raise ValueError(f"has version {int(sealed[1])} of the format, written by a newer fastconv")
+    if sealed and int(sealed[2], 16) != zlib.crc32(memoryview(data)[:sealed.start()]):
+        raise ValueError("has been altered: its checksum is another")
+    found = run(data, SEALED_DIALECT if sealed else DIALECT)
     if not isinstance(found, dict):
         raise ValueError(f"holds a {type(found).__name__}, expected a dict of arrays")
     arrays = {}
@@ -55,10 +96,10 @@ def read_arrays(data: bytes) -> dict[str, NDArray[Any]]:
         try:
             arrays[name] = _array(value)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"entry {name[:60]!r}: {error}") from error
+            raise ValueError(f"entry {name!r:.60}: {error}") from error
         left -= arrays[name].nbytes
         if left < 0:
-            raise ValueError(f"entry {name[:60]!r}: the arrays so far are over {MOST_COPIES} times as large as the file")
+            raise ValueError(f"entry {name!r:.60}: the arrays so far are over {MOST_COPIES} times the file's size")
     return arrays
 
 

@@ -16,9 +16,9 @@ from typing import IO, Any
 LITERALS = frozenset(("NONE", "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "UNICODE", "BINUNICODE",
                       "SHORT_BINUNICODE", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"))
 INSTRUCTIONS = LITERALS | {
-    "NEWTRUE", "NEWFALSE", "MARK", "EMPTY_TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "TUPLE", "EMPTY_DICT", "DICT", "SETITEM",
-    "SETITEMS", "GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD", "MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT", "GET", "BINGET",
-    "LONG_BINGET", "PROTO", "FRAME", "STOP"}
+    "NEWTRUE", "NEWFALSE", "MARK", "EMPTY_TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "TUPLE", "EMPTY_DICT", "DICT",
+    "SETITEM", "SETITEMS", "GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD", "MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT",
+    "GET", "BINGET", "LONG_BINGET", "PROTO", "FRAME", "STOP"}
 MOST_INSTRUCTIONS = 2_000_000  # an array takes some 40 of them; each may make an object of 100 bytes
 
 
@@ -65,7 +65,7 @@ class Dialect:
         return Refused(f"{what}, which {self.purpose} does not need")
 
 
-def run(data: bytes | IO[bytes], dialect: Dialect) -> Any:
+def run(data: bytes | IO[bytes], dialect: Dialect, persistent: list[Any] | None = None) -> Any:
     """Run the stack machine on one pickle and return what it ends with.
 
     Parameters
@@ -73,6 +73,8 @@ def run(data: bytes | IO[bytes], dialect: Dialect) -> Any:
     data : bytes or binary file
         A file is left behind the pickle's end.
     dialect : Dialect
+    persistent : list, optional
+        Gets all that ``persistent_load`` would get.
 
     Returns
     -------
@@ -86,14 +88,14 @@ def run(data: bytes | IO[bytes], dialect: Dialect) -> Any:
         The pickle is damaged, or `Refused`: it holds something else.
     """
     try:
-        return _run(data, dialect)
+        return _run(data, dialect, [] if persistent is None else persistent)
     except Refused:
         raise
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise ValueError(f"no complete pickle ({error})") from error
 
 
-def _run(data: bytes | IO[bytes], dialect: Dialect) -> Any:
+def _run(data: bytes | IO[bytes], dialect: Dialect, persistent: list[Any]) -> Any:
     literals, known = LITERALS | dialect.literals, INSTRUCTIONS | dialect.literals | dialect.instructions
     stack: list[Any] = []
     marks: list[int] = []
@@ -142,11 +144,12 @@ def _run(data: bytes | IO[bytes], dialect: Dialect) -> Any:
             items = pop_from(marks.pop() if name == "SETITEMS" else len(stack) - 2)
             _set_items(stack[-1], items, dialect)
         elif name == "GLOBAL":
-            stack.append(_named(*argument.split(" ", 1), dialect))
+            stack.append(_named(dialect, *argument.split(" ", 1)))
         elif name == "STACK_GLOBAL":
-            stack.append(_named(*pop_from(len(stack) - 2), dialect))
+            stack.append(_named(dialect, *pop_from(len(stack) - 2)))
         elif name == "BINPERSID":
-            stack.append(Call("persistent", *pop_from(len(stack) - 1)))
+            persistent.extend(pop_from(len(stack) - 1))
+            stack.append(Call("persistent", persistent[-1]))
         elif name == "REDUCE":
             function, arguments = pop_from(len(stack) - 2)
             stack.append(_reduced(_as_call(function, dialect).function, arguments, dialect))
@@ -154,6 +157,8 @@ def _run(data: bytes | IO[bytes], dialect: Dialect) -> Any:
             state, = pop_from(len(stack) - 1)
             if not isinstance(stack[-1], OrderedDict):
                 _as_call(stack[-1], dialect).state = state
+        elif name == "POP":
+            pop_from(len(stack) - 1)
         elif name == "MEMOIZE":
             memo[len(memo)] = stack[-1]
         elif name in ("PUT", "BINPUT", "LONG_BINPUT"):
@@ -163,7 +168,7 @@ def _run(data: bytes | IO[bytes], dialect: Dialect) -> Any:
     return stack[-1]
 
 
-def _named(module: Any, name: Any, dialect: Dialect) -> Call:
+def _named(dialect: Dialect, module: Any, name: Any) -> Call:
     if not (isinstance(module, str) and isinstance(name, str)):
         raise dialect.refuse("asks for something without a name")
     if (module, name) not in dialect.names:
