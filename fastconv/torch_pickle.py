@@ -35,7 +35,7 @@ DIALECT = Dialect(
      ("torch.storage", "UntypedStorage"): "storage of bytes"}
     | {("torch", f"{name}Storage"): f"storage of {code}" for name, code in STORAGES.items()}
     | {("torch", name): f"dtype {code}" for name, code in DTYPES.items()},
-    literals=frozenset(("BINFLOAT", "FLOAT", "LONG4", "BINSTRING", "SHORT_BINSTRING", "STRING")),  # Python 2's names
+    literals=frozenset(("BINFLOAT", "FLOAT", "LONG4", "BINSTRING", "SHORT_BINSTRING")),  # Python 2's names
     instructions=frozenset(("BINPERSID", "EMPTY_LIST", "LIST", "APPEND", "APPENDS")),
     keys=(str, int))
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # at the start of the older format
