@@ -143,7 +143,7 @@ class _Bounded:
         self._read = file.read
 
     def read(self, n: int) -> bytes:
-        return self._read(min(n, self.size - self.tell()))
+        return self._read(max(0, min(n, self.size - self.tell())))
 
 
 def _read_legacy(file: IO[bytes], file_size: int) -> dict[str, NDArray[Any]]:
@@ -184,7 +184,8 @@ def _read_legacy(file: IO[bytes], file_size: int) -> dict[str, NDArray[Any]]:
             raise ValueError(f"there is no storage {storage.key[:40]!r}")
         file.seek(places[storage.key])
         data = bytearray(_bytes(storage))
-        file.readinto(data)  # type: ignore[attr-defined]
+        if file.readinto(data) != len(data):  # type: ignore[attr-defined]
+            raise ValueError("the file became shorter while it was read")
         return data
 
     return _arrays(tensors, content, "<", file_size)

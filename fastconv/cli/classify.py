@@ -41,6 +41,7 @@ def run(args: argparse.Namespace) -> int:
     names = _names(args, classes)
     images = [_photo(path, *network_input(args, arrays)) for path in args.images]
     network = _network(args, arrays)
+    arrays.clear()  # which may be hundreds of megabytes; the network has its own
     prepare = _preprocessing(args, network, classes)
     scores = [network.predict(prepare(np.stack(images[i:i + BATCH]))) for i in range(0, len(images), BATCH)]
     found = []
