@@ -368,7 +368,7 @@ class Network:
             self._plans.give(*found)
         return loss.loss
 
-    def _by_layers(self, x: np.ndarray, t: np.ndarray, gradient: bool) -> float:
+    def _by_layers(self, x: np.ndarray, t: ArrayLike, gradient: bool) -> float:
         """Return the loss, with those of the auxiliary scores, layer by layer."""
         loss, weights = self.last_layer, self._graph.auxiliary
         y, *scores = self._graph.outputs(x, True, weights)
