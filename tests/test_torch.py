@@ -114,6 +114,26 @@ def test_batch_normalization_per_channel(torch, dtype):
     close(layer.dbeta, tbeta.grad, dtype)
 
 
+@pytest.mark.parametrize("shape", [(4, 3, 6, 5), (1, 5, 3, 2), (2, 17, 1, 1)])
+def test_batch_normalization_as_torch_keeps_its_statistics(torch, dtype, shape):
+    rng = np.random.default_rng(7)
+    C = shape[1]
+    gamma, beta = rng.standard_normal((2, C)).astype(dtype)
+    theirs = torch.nn.BatchNorm2d(C, eps=1e-3, momentum=0.2, dtype=torch.tensor(gamma).dtype)
+    theirs.load_state_dict({"weight": torch.tensor(gamma), "bias": torch.tensor(beta)}, strict=False)
+    ours = fastconv.BatchNormalization(gamma, beta, 0.8, np.zeros(C, dtype), np.ones(C, dtype), eps=1e-3, unbiased=True)
+    for _ in range(3):
+        x, dout = (5 + rng.standard_normal((2, *shape))).astype(dtype)
+        tx = torch.tensor(x, requires_grad=True)
+        expected = theirs(tx)
+        close(ours.forward(x), expected, dtype)
+        expected.backward(torch.tensor(dout))
+        close(ours.backward(dout), tx.grad, dtype)
+    close(ours.running_mean, theirs.running_mean, dtype)
+    close(ours.running_var, theirs.running_var, dtype)
+    close(ours.forward(x, train_flg=False), theirs.eval()(tx), dtype)
+
+
 @pytest.mark.parametrize("smoothing", [0.1, 0.9])
 @pytest.mark.parametrize("soft", [False, True])
 def test_label_smoothing(torch, dtype, smoothing, soft):

@@ -22,7 +22,6 @@ from ..layers import (
     Sigmoid,
     SoftmaxWithLoss,
 )
-from ..layers.batch_normalization import EPS
 from ..shapes import convolution_geometry, pooling_geometry
 from .axis import Axis
 from .graph import INPUT, Graph, learned
@@ -261,7 +260,7 @@ class Schedule(Steps):
         last = node if relu is None else relu
         columns, out = len(self.normalizations), self.like(x)
         self.normalizations.append((layer, (x.c, x.h, x.w) if self.images[source] else (x.c,)))
-        self.columns.append((count, EPS))
+        self.columns.append((count, layer.eps))
         if self.training:
             self.step("mean", a=x, columns=columns)
             self.step("variance", a=x, columns=columns)

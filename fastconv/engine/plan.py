@@ -156,7 +156,8 @@ SETTINGS: dict[type, Callable[[Any], Any]] = {
     Convolution: attrgetter("stride", "pad", "dilation", "groups"),
     Pooling: attrgetter("pool_h", "pool_w", "stride", "pad", "mode", "ceil_mode"),
     Dropout: attrgetter("dropout_ratio", "inverted"),
-    BatchNormalization: lambda layer: [(np.shape(p), np.asarray(p).dtype) for p in (layer.gamma, layer.beta)],
+    BatchNormalization: lambda layer: [layer.eps, *((np.shape(p), np.asarray(p).dtype)
+                                                    for p in (layer.gamma, layer.beta))],
 }
 
 

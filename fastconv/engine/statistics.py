@@ -1,6 +1,7 @@
 """What a plan's run brings along for a BatchNormalization layer, and what the layer keeps of it."""
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -33,10 +34,9 @@ class Statistics:
 
     def keep(self, columns: tuple[np.ndarray, ...], batch_size: int, gradient: bool) -> None:
         """Move the layer's running statistics by those of a run, and take its gradients."""
-        layer, m = self.layer, self.layer.momentum
+        layer, rows = self.layer, batch_size * math.prod(self.shape) // self.frame.features
         _, _, mean, var, dgamma, dbeta = columns
-        layer.running_mean = m * np.asarray(layer.running_mean) + (1 - m) * self.frame.features_of(mean)
-        layer.running_var = m * np.asarray(layer.running_var) + (1 - m) * self.frame.features_of(var)
+        layer.follow(self.frame.features_of(mean), self.frame.features_of(var), rows)
         layer.input_shape, layer.batch_size = (batch_size, *self.shape), batch_size
         if gradient:
             layer.dgamma = to_parameter(self.frame.features_of(dgamma), layer.gamma, self.dtype)
