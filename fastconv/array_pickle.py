@@ -1,23 +1,25 @@
-"""Read a pickled dict of NumPy arrays without running anything that the file says.
+"""Pickled dicts of NumPy arrays, read without running anything that the file says.
 
-A pickle is a program for a stack machine that may import and call whatever it names. The machine here knows
-only the instructions that a dict of arrays needs and only the names in `CALLS`, and it calls none of them: it
-writes the call down. What it finds in the dict is then read as arrays: a dtype, a shape and bytes, checked.
+`pickle_machine` writes down what the file would call; what it finds in the dict is then read as arrays: a dtype,
+a shape and bytes, checked.
 
-Python's `pickletools` decodes the instructions, and its source describes each of them.
+What is written ends with instructions that put a text with a checksum on the stack and take it away again.
 """
 from __future__ import annotations
 
 import math
-import pickletools
+import pickle
 import re
-from dataclasses import dataclass
-from typing import Any
+import zlib
+from dataclasses import replace
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-CALLS = {
+from .pickle_machine import Call, Dialect, run
+
+DIALECT = Dialect("a dict of arrays", {
     ("numpy", "dtype"): "dtype",
     ("numpy", "ndarray"): "ndarray",
     ("numpy.core.multiarray", "_reconstruct"): "_reconstruct",
@@ -26,23 +28,40 @@ CALLS = {
     ("numpy._core.numeric", "_frombuffer"): "_frombuffer",
     ("_codecs", "encode"): "encode",  # in protocols 0 to 2, which have no bytes
     ("__builtin__", "bytes"): "bytes",  # there for no bytes at all
-}
-LITERALS = frozenset(("NONE", "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "UNICODE", "BINUNICODE",
-                      "SHORT_BINUNICODE", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"))
+})
+MOST_COPIES = 4  # entries may share an array, but a small file may not fill the memory with copies of it
 REAL_NUMBERS = re.compile("b1|[iu][1248]|f(2|4|8|12|16)")
+VERSION = 1
+SEAL = b"X\x20\0\0\0fastconv parameters %03d %08x0."  # BINUNICODE, its length; POP, STOP
+SEALED = re.compile(rb"X\x20\0\0\0fastconv parameters (\d{3}) ([0-9a-f]{8})0\.\Z")
+SEALED_DIALECT = replace(DIALECT, instructions=frozenset(("POP",)))
+MEMOIZE = b"\x94"
 
 
-class Refused(ValueError):
-    """The pickle asks for something that a dict of arrays does not need."""
+class _Checked:
+    """A file to write to that counts a checksum and keeps the last byte, the pickle's STOP, to itself."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file, self.crc, self.kept = file, 0, b""
+
+    def write(self, data: Any) -> None:
+        data = memoryview(data).cast("B")
+        if len(data):
+            self.put(self.kept)
+            self.put(data[:-1])
+            self.kept = bytes(data[-1:])
+
+    def put(self, data: bytes | memoryview) -> None:
+        self.file.write(data)
+        self.crc = zlib.crc32(data, self.crc)
 
 
-@dataclass
-class Call:
-    """A call in a pickle, not carried out, and the state that the pickle gives to its result."""
-
-    function: str
-    arguments: Any = None
-    state: Any = None
+def write_arrays(file: IO[bytes], arrays: dict[str, NDArray[Any]]) -> None:
+    """Write a pickle that ``pickle.load`` reads, with a checksum that `read_arrays` looks at."""
+    checked = _Checked(file)
+    pickle.dump(arrays, checked, protocol=4)  # 5 writes calls that NumPy 1 does not know
+    checked.put(MEMOIZE)  # in the place of STOP, for frames have a length
+    file.write(SEAL % (VERSION, checked.crc))
 
 
 def read_arrays(data: bytes) -> dict[str, NDArray[Any]]:
@@ -63,100 +82,25 @@ def read_arrays(data: bytes) -> dict[str, NDArray[Any]]:
     ValueError
         The data is damaged or holds something else. Nothing of it has been run.
     """
-    try:
-        found = _run(data)
-    except Refused:
-        raise
-    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-        raise ValueError(f"no complete pickle ({error})") from error
+    sealed = SEALED.search(data, max(0, len(data) - len(SEAL % (0, 0))))
+    if sealed and int(sealed[1]) > VERSION:
+        raise ValueError(f"has version {int(sealed[1])} of the format, written by a newer fastconv")
+    if sealed and int(sealed[2], 16) != zlib.crc32(memoryview(data)[:sealed.start()]):
+        raise ValueError("has been altered: its checksum is another")
+    found = run(data, SEALED_DIALECT if sealed else DIALECT)
     if not isinstance(found, dict):
         raise ValueError(f"holds a {type(found).__name__}, expected a dict of arrays")
     arrays = {}
+    left = MOST_COPIES * len(data)
     for name, value in found.items():
         try:
             arrays[name] = _array(value)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"entry {name!r}: {error}") from error
+            raise ValueError(f"entry {name!r:.60}: {error}") from error
+        left -= arrays[name].nbytes
+        if left < 0:
+            raise ValueError(f"entry {name!r:.60}: the arrays so far are over {MOST_COPIES} times the file's size")
     return arrays
-
-
-def _run(data: bytes) -> Any:
-    """Run the stack machine and return what it ends with; arrays are left as `Call` objects."""
-    stack: list[Any] = []
-    marks: list[int] = []
-    memo: dict[int, Any] = {}
-
-    def pop_from(start: int) -> tuple[Any, ...]:
-        if start < 0:
-            raise IndexError("it takes more from the stack than there is")
-        items = tuple(stack[start:])
-        del stack[start:]
-        return items
-
-    argument: Any
-    for instruction, argument, _ in pickletools.genops(data):
-        name = instruction.name
-        if name in LITERALS:
-            stack.append(argument)
-        elif name in ("NEWTRUE", "NEWFALSE"):
-            stack.append(name == "NEWTRUE")
-        elif name == "MARK":
-            marks.append(len(stack))
-        elif name == "EMPTY_TUPLE":
-            stack.append(())
-        elif name in ("TUPLE1", "TUPLE2", "TUPLE3"):
-            stack.append(pop_from(len(stack) - int(name[-1])))
-        elif name == "TUPLE":
-            stack.append(pop_from(marks.pop()))
-        elif name == "EMPTY_DICT":
-            stack.append({})
-        elif name == "DICT":
-            stack.append(_set_items({}, pop_from(marks.pop())))
-        elif name in ("SETITEM", "SETITEMS"):
-            items = pop_from(marks.pop() if name == "SETITEMS" else len(stack) - 2)
-            _set_items(stack[-1], items)
-        elif name == "GLOBAL":
-            stack.append(_named(*argument.split(" ", 1)))
-        elif name == "STACK_GLOBAL":
-            stack.append(_named(*pop_from(len(stack) - 2)))
-        elif name == "REDUCE":
-            function, arguments = pop_from(len(stack) - 2)
-            stack.append(Call(_as_call(function).function, arguments))
-        elif name == "BUILD":
-            state = pop_from(len(stack) - 1)
-            _as_call(stack[-1]).state, = state
-        elif name == "MEMOIZE":
-            memo[len(memo)] = stack[-1]
-        elif name in ("PUT", "BINPUT", "LONG_BINPUT"):
-            memo[argument] = stack[-1]
-        elif name in ("GET", "BINGET", "LONG_BINGET"):
-            stack.append(memo[argument])
-        elif name not in ("PROTO", "FRAME", "STOP"):
-            raise Refused(f"has the instruction {name}, which a dict of arrays does not need")
-    return stack[-1]
-
-
-def _named(module: Any, name: Any) -> Call:
-    if not (isinstance(module, str) and isinstance(name, str)):
-        raise Refused("asks for something without a name, which a dict of arrays does not need")
-    if (module, name) not in CALLS:
-        raise Refused(f"asks for {module[:40]}.{name[:40]}, which a dict of arrays does not need")
-    return Call(CALLS[module, name])
-
-
-def _as_call(value: Any) -> Call:
-    if not isinstance(value, Call):
-        raise Refused(f"calls or fills a {type(value).__name__}, which a dict of arrays does not need")
-    return value
-
-
-def _set_items(target: Any, items: tuple[Any, ...]) -> Any:
-    """Put keys and values, which alternate in `items`, into the dict `target`."""
-    keys, values = items[::2], items[1::2]
-    if not isinstance(target, dict) or not all(isinstance(key, str) for key in keys):
-        raise Refused("sets entries of something else than a dict with strings as keys")
-    target.update(zip(keys, values, strict=True))
-    return target
 
 
 def _array(call: Any) -> NDArray[Any]:

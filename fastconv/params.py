@@ -1,20 +1,21 @@
-"""Named arrays to and from files: .pkl, as the book writes it, and .npz."""
+"""Named arrays to and from files: .pkl, as the book writes it, .npz, .safetensors, and from PyTorch's .pth."""
 from __future__ import annotations
 
-import io
 import os
-import pickle
 import secrets
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .array_pickle import read_arrays
+from .array_pickle import read_arrays, write_arrays
+from .npz import read_npz, write_npz
+from .safetensors_file import read_metadata, read_safetensors, write_safetensors
+from .torch_pickle import read_tensors
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -28,43 +29,49 @@ def save(file_name: str | os.PathLike[str], arrays: Mapping[str, ArrayLike]) -> 
     ----------
     file_name : path
         The suffix is the format. ``.pkl``: a pickled dict of arrays, which the book's code and plain
-        ``pickle.load`` read. ``.npz``: NumPy's archive.
+        ``pickle.load`` read. ``.npz``: NumPy's archive. ``.safetensors``: by the package of that name.
     arrays : mapping of str to array
         Arrays of real numbers (bool, integer, floating).
 
     Raises
     ------
     ValueError
-        Unknown suffix.
+        Unknown suffix, or one that is only read, ``.pth`` and ``.pt``.
     TypeError
-        A name is no string, or an entry has another dtype.
+        A name is no string, or an entry has another dtype, or one that the format does not know.
+    ImportError
+        The package safetensors is needed and not installed.
     OSError
         The file cannot be written. An old one is as it was.
     """
     path = Path(os.path.realpath(file_name))  # so that a link stays, and the file behind it is replaced
-    write, _ = _format(path)
-    checked = {}
-    for name, value in arrays.items():
-        if not isinstance(name, str):
-            raise TypeError(f"params.save: {path}: the name {name!r} is no string")
-        checked[name] = np.asarray(value)
-        try:
-            _check_real(checked[name])
-        except TypeError as error:
-            raise TypeError(f"params.save: {path}: entry {name!r} {error}") from None
-    with _replacing(path) as file:
-        write(file, checked)
+    write = _format(path).write
+    if write is None:
+        raise ValueError(f"params.save: {path}: files of PyTorch ({path.suffix}) are only read; save as .safetensors, "
+                         "which PyTorch reads with safetensors.torch.load_file")
+    with _naming("params.save", path):
+        checked = {}
+        for name, value in arrays.items():
+            if not isinstance(name, str):
+                raise TypeError(f"the name {name!r} is no string")
+            checked[name] = np.asarray(value)
+            if checked[name].dtype.kind not in "biuf":
+                raise TypeError(f"entry {name!r} has dtype {checked[name].dtype}, expected real numbers")
+        with _replacing(path) as file:
+            write(file, checked)
 
 
 def load(file_name: str | os.PathLike[str]) -> Arrays:
-    """Read named arrays from a file that `save`, the book's code or ``numpy.savez`` wrote.
+    """Read named arrays from a file that `save`, the book's code, ``numpy.savez`` or ``torch.save`` wrote.
 
-    Nothing in the file is ever run: a pickle may hold a dict of arrays of real numbers, and nothing else.
+    Nothing in the file is ever run: a pickle may hold a dict of arrays or tensors of real numbers, and nothing else.
+    Damage is recognised where there is a checksum: in what `save` wrote, in .npz, and in PyTorch's files since 1.6.
 
     Parameters
     ----------
     file_name : path
-        The suffix, ``.pkl`` or ``.npz``, is the format.
+        The suffix is the format: ``.pkl``, ``.npz``, ``.safetensors``, or ``.pth`` and ``.pt`` for a state dict, or
+        a dict with one inside. PyTorch is not needed; bfloat16 becomes float32.
 
     Returns
     -------
@@ -74,63 +81,58 @@ def load(file_name: str | os.PathLike[str]) -> Arrays:
     ------
     ValueError
         Unknown suffix, or the file is damaged or holds something else; the message names file and entry.
+    ImportError
+        The package safetensors is needed and not installed.
     OSError
         The file cannot be read.
     """
     path = Path(file_name)
-    _, read = _format(path)
-    with path.open("rb") as file:
-        try:
-            return read(file)
-        except (ValueError, zipfile.BadZipFile) as error:
-            raise ValueError(f"params.load: {path}: {error}") from error
+    read = _format(path).read
+    with path.open("rb") as file, _naming("params.load", path):
+        return read(file)
 
 
-def _write_pickle(file: IO[bytes], arrays: Arrays) -> None:
-    pickle.dump(arrays, file, protocol=4)  # 5 writes calls that NumPy 1 does not know
+def metadata(file_name: str | os.PathLike[str]) -> dict[str, str]:
+    """Return what a file says of itself besides its arrays: of .safetensors the metadata, of others nothing."""
+    path = Path(file_name)
+    if path.suffix != ".safetensors":
+        return {}
+    with path.open("rb") as file, _naming("params.metadata", path):
+        return read_metadata(file)
 
 
-def _read_pickle(file: IO[bytes]) -> Arrays:
-    return read_arrays(file.read())
+@dataclass(frozen=True)
+class Format:
+    """How files of one suffix are written, None where they are only read, and read."""
+
+    write: Callable[[IO[bytes], Arrays], None] | None
+    read: Callable[[IO[bytes]], Arrays]
 
 
-def _write_npz(file: IO[bytes], arrays: Arrays) -> None:
-    with zipfile.ZipFile(file, "w") as archive:  # numpy.savez cannot take an array of the name "file"
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
-                np.lib.format.write_array(entry, array, allow_pickle=False)
-
-
-def _read_npz(file: IO[bytes]) -> Arrays:
-    arrays = {}
-    with zipfile.ZipFile(file) as archive:
-        for name in archive.namelist():
-            try:
-                array = np.lib.format.read_array(io.BytesIO(archive.read(name)), allow_pickle=False)
-                _check_real(array)
-            except Exception as error:  # zipfile, zlib and NumPy's header parser each have their own
-                raise ValueError(f"entry {name!r}: {error or type(error).__name__}") from error
-            arrays[name.removesuffix(".npy")] = np.array(array, array.dtype.newbyteorder("="), order="C")
-    return arrays
-
-
-FORMATS: dict[str, tuple[Callable[[IO[bytes], Arrays], None], Callable[[IO[bytes]], Arrays]]] = {
-    ".pkl": (_write_pickle, _read_pickle),
-    ".npz": (_write_npz, _read_npz),
+FORMATS = {
+    ".pkl": Format(write_arrays, lambda file: read_arrays(file.read())),
+    ".npz": Format(write_npz, read_npz),
+    ".safetensors": Format(write_safetensors, read_safetensors),
+    ".pth": Format(None, read_tensors),
+    ".pt": Format(None, read_tensors),
 }
 
 
-def _format(path: Path) -> tuple[Callable[[IO[bytes], Arrays], None], Callable[[IO[bytes]], Arrays]]:
+def _format(path: Path) -> Format:
     try:
         return FORMATS[path.suffix]
     except KeyError:
         raise ValueError(f"{path}: the suffix {path.suffix!r} is no format for parameters, expected "
-                         f"{' or '.join(FORMATS)}") from None
+                         f"{', '.join(FORMATS)}") from None
 
 
-def _check_real(array: NDArray[Any]) -> None:
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"has dtype {array.dtype}, expected real numbers")
+@contextmanager
+def _naming(where: str, path: Path) -> Iterator[None]:
+    """Put the file's name in front of errors."""
+    try:
+        yield
+    except (ImportError, TypeError, ValueError) as error:
+        raise type(error)(f"{where}: {path}: {error}") from error
 
 
 @contextmanager

@@ -1,9 +1,8 @@
 """Parameter files: what is written comes back, and an old file survives a failed write."""
-import io
 import os
 import pickle
 import stat
-import zipfile
+import sys
 
 import numpy as np
 import pytest
@@ -11,23 +10,33 @@ from param_arrays import assert_same, some_arrays
 
 from fastconv import params
 
+pytest.importorskip("safetensors")
+from safetensors.numpy import load_file, save_file  # noqa: E402
+
+WRITTEN = [".pkl", ".npz", ".safetensors"]
 BOOK_KEYS = {f"{letter}{number}" for letter in "Wb" for number in range(1, 9)}
 
 
-@pytest.mark.parametrize("suffix", [".pkl", ".npz"])
+@pytest.mark.parametrize("suffix", WRITTEN)
 def test_round_trip(tmp_path, suffix):
     params.save(tmp_path / f"p{suffix}", some_arrays())
-    assert_same(params.load(tmp_path / f"p{suffix}"), some_arrays())
-    assert_same(params.load(str(tmp_path / f"p{suffix}")), some_arrays())
+    for path in (tmp_path / f"p{suffix}", str(tmp_path / f"p{suffix}")):
+        read = params.load(path)
+        assert_same({name: read.pop(name) for name in some_arrays()}, some_arrays())
+        assert not read
 
 
 def test_others_can_read_our_files(tmp_path):
-    params.save(tmp_path / "p.pkl", some_arrays())
-    params.save(tmp_path / "p.npz", some_arrays())
+    for suffix in WRITTEN:
+        params.save(tmp_path / f"p{suffix}", some_arrays())
     with open(tmp_path / "p.pkl", "rb") as file:
         content = pickle.load(file)
+        assert not file.read(1)
+    with open(tmp_path / "p.pkl", "rb") as file:
+        strict = pickle._Unpickler(file).load()  # Python's own in Python, which minds the lengths of frames
     assert type(content) is dict
-    for read in (content, np.load(tmp_path / "p.npz", allow_pickle=False)):
+    for read in (content, strict, np.load(tmp_path / "p.npz", allow_pickle=False),
+                 load_file(tmp_path / "p.safetensors")):
         assert set(read) == set(some_arrays())
         for name, array in some_arrays().items():
             np.testing.assert_array_equal(read[name], array)
@@ -49,62 +58,64 @@ def test_the_books_parameters():
     assert read["W7"].shape == (1024, 50)
 
 
-@pytest.mark.parametrize("suffix", [".pkl", ".npz"])
-def test_truncated_anywhere(tmp_path, suffix):
-    path = tmp_path / f"p{suffix}"
-    params.save(path, {"W1": np.arange(6.0).reshape(2, 3), "b1": np.ones(3)})
-    whole = path.read_bytes()
-    for length in range(len(whole)):
-        path.write_bytes(whole[:length])
-        with pytest.raises(ValueError, match=path.name):
-            params.load(path)
-
-
-def npz(**entries):
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        for name, content in entries.items():
-            archive.writestr(name, content)
-    return file.getvalue()
-
-
-def npy(array, allow_pickle=False):
-    file = io.BytesIO()
-    np.lib.format.write_array(file, array, allow_pickle=allow_pickle)
-    return file.getvalue()
-
-
-HUGE = npy(np.ones(2)).replace(b"(2,), }" + b" " * 12, b"(2000000000000,), }")
-
-
-@pytest.mark.parametrize("data, reason", [
-    (b"no zip", "not a zip file"),
-    (npy(np.ones(2)), "not a zip file"),
-    (npz(**{"W1.npy": npy(np.array([None]), allow_pickle=True)}), "entry 'W1.npy': Object arrays"),
-    (npz(**{"W1.npy": npy(np.array([1j]))}), "entry 'W1.npy': has dtype complex128"),
-    (npz(**{"W1.npy": npy(np.ones(2))[:-1]}), "entry 'W1.npy'"),
-    (npz(**{"W1.npy": HUGE}), "entry 'W1.npy'"),
-    (npz(**{"read me.txt": b"hello"}), "entry 'read me.txt'"),
-    (npz(**{"W1.npy": npy(np.ones(99))}).replace(np.ones(5).tobytes(), np.zeros(5).tobytes(), 1), "CRC"),
-])
-def test_damaged_npz(tmp_path, data, reason):
-    path = tmp_path / "p.npz"
-    path.write_bytes(data)
-    with pytest.raises(ValueError, match=reason) as error:
-        params.load(path)
-    assert str(path) in str(error.value)
-
-
 @pytest.mark.parametrize("name", ["params", "params.pickle", "params.pkl.gz"])
 def test_unknown_suffix(tmp_path, name):
-    with pytest.raises(ValueError, match="expected .pkl or .npz"):
+    with pytest.raises(ValueError, match="expected .pkl, .npz, .safetensors, .pth, .pt"):
         params.save(tmp_path / name, {})
-    with pytest.raises(ValueError, match="expected .pkl or .npz"):
+    with pytest.raises(ValueError, match="expected .pkl, .npz, .safetensors, .pth, .pt"):
         params.load(tmp_path / name)
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("suffix", [".pkl", ".npz"])
+@pytest.mark.parametrize("suffix", [".pth", ".pt"])
+def test_files_of_pytorch_are_only_read(tmp_path, suffix):
+    with pytest.raises(ValueError, match=rf"p{suffix}: .*only read.*safetensors.torch.load_file"):
+        params.save(tmp_path / f"p{suffix}", {})
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_the_package_safetensors(tmp_path, monkeypatch):
+    path = tmp_path / "p.safetensors"
+    params.save(path, {"W1": np.ones(2)})
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    for call in (lambda: params.load(path), lambda: params.save(path, {"W2": np.ones(2)}),
+                 lambda: params.metadata(path)):
+        with pytest.raises(ImportError, match="p.safetensors: .*pip install safetensors"):
+            call()
+    monkeypatch.undo()
+    assert list(params.load(path)) == ["W1"]
+
+
+def test_metadata(tmp_path):
+    save_file({"W1": np.ones(2)}, tmp_path / "p.safetensors", {"class_names": '["cat"]'})
+    assert params.metadata(tmp_path / "p.safetensors") == {"class_names": '["cat"]'}
+    save_file({"W1": np.ones(2)}, tmp_path / "p.safetensors")
+    assert params.metadata(tmp_path / "p.safetensors") == {} == params.metadata(tmp_path / "p.npz")
+
+
+def test_safetensors_with_what_numpy_has_not(tmp_path):
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import save_file
+    tensors = {"half": torch.randn(3, 5), "number": torch.tensor(-1.5), "none": torch.zeros(0, 2)}
+    save_file({name: tensor.bfloat16() for name, tensor in tensors.items()}, tmp_path / "p.safetensors")
+    assert_same(params.load(tmp_path / "p.safetensors"),
+                {name: tensors[name].bfloat16().float().numpy() for name in sorted(tensors)})
+    save_file({"W": torch.ones(2).to(torch.float8_e4m3fn)}, tmp_path / "p.safetensors")
+    with pytest.raises(ValueError, match="p.safetensors: entry 'W': has dtype F8_E4M3"):
+        params.load(tmp_path / "p.safetensors")
+
+
+@pytest.mark.parametrize("entry, value, error, reason", [
+    ("W1", np.ones(2, np.longdouble), TypeError, "'W1' has dtype float128"),
+    ("__metadata__", np.ones(2), ValueError, "has the name '__metadata__' for itself"),
+])
+def test_what_safetensors_cannot_hold(tmp_path, entry, value, error, reason):
+    with pytest.raises(error, match=f"p.safetensors: .*{reason}"):
+        params.save(tmp_path / "p.safetensors", {entry: value})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", WRITTEN)
 @pytest.mark.parametrize("arrays, entry", [
     ({"W1": np.array([None])}, "'W1' has dtype object"),
     ({"W1": np.ones(2), "b1": "text"}, "'b1' has dtype <U4"),
@@ -123,7 +134,7 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), Killed()])
 @pytest.mark.parametrize("step", ["write", "fsync", "replace"])
-@pytest.mark.parametrize("suffix", [".pkl", ".npz"])
+@pytest.mark.parametrize("suffix", WRITTEN)
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, suffix, step, failure):
     path = tmp_path / f"p{suffix}"
     params.save(path, {"old": np.ones(3)})
@@ -135,8 +146,9 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, suffix, step,
         raise failure
 
     if step == "write":
-        monkeypatch.setattr(params.pickle, "dump", fail)
-        monkeypatch.setattr(params.np.lib.format, "write_array", fail)
+        monkeypatch.setattr(pickle, "dump", fail)
+        monkeypatch.setattr(np.lib.format, "write_array", fail)
+        monkeypatch.setattr("safetensors.numpy.save", fail)
     else:
         monkeypatch.setattr(params.os, step, fail)
     with pytest.raises(type(failure)) as error:
@@ -148,7 +160,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, suffix, step,
     assert_same(params.load(path), {"old": np.ones(3)})
 
 
-@pytest.mark.parametrize("suffix", [".pkl", ".npz"])
+@pytest.mark.parametrize("suffix", WRITTEN)
 def test_a_file_that_may_not_grow(tmp_path, suffix):
     resource = pytest.importorskip("resource")
     path = tmp_path / f"p{suffix}"

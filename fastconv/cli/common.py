@@ -7,12 +7,13 @@ import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from ..datasets.mnist import MnistSource, Split
     from ..models import DeepConvNet
 
+T = TypeVar("T")
 DEFAULT_PARAMS = "fastconv-run/params.pkl"
 
 
@@ -118,6 +119,16 @@ def load_data(args: argparse.Namespace) -> tuple[MnistSource, Split, Split]:
     say(args, f"data: {source.name}, {len(train[0]):,} training and {len(test[0]):,} test images, "
               f"from {source.folder}")
     return source, train, test
+
+
+def opened(read: Callable[[str], T], path: str) -> T:
+    """Return what `read` finds in a file; CommandError where that fails."""
+    try:
+        return read(path)
+    except OSError as error:
+        raise CommandError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ImportError, ValueError) as error:
+        raise CommandError(str(error)) from error
 
 
 def load_network(args: argparse.Namespace) -> DeepConvNet:

@@ -6,15 +6,13 @@ mass is the centre of the image.
 """
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .common import CommandError
-
-if TYPE_CHECKING:
-    from PIL.Image import Image as PILImage
+from ..images import open_image
+from .common import CommandError, opened
 
 SIZE, BOX, CENTRE = 28, 20, 14
 FAINT = 0.2  # what has less of the digit's brightness is paper, shadow or compression noise
@@ -28,15 +26,7 @@ def read_digit(path: str) -> NDArray[np.uint8]:
     CommandError
         Pillow is not installed, the file is no image, or there is nothing in it.
     """
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise CommandError("reading images needs Pillow: pip install pillow") from error
-    try:
-        with Image.open(path) as image:
-            grey = _grey(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise CommandError(f"cannot read {path}: {error}") from error
+    grey = np.asarray(opened(open_image, path).convert("L"))
     if looks_like_mnist(grey):
         return grey
     if np.ptp(grey) < 16:
@@ -73,18 +63,6 @@ def centred(digit: NDArray[np.float32]) -> NDArray[np.uint8]:
     image = np.zeros((SIZE, SIZE), np.uint8)
     image[top:top + H, left:left + W] = np.rint(digit * (255 / digit.max()))
     return image
-
-
-def _grey(image: PILImage) -> NDArray[np.uint8]:
-    """Return an image upright, on white where it is transparent, as (H, W) uint8."""
-    from PIL import Image, ImageOps
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I"):  # 16 bits; convert("L") would clip
-        return (np.asarray(image) >> 8).astype(np.uint8)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return np.asarray(image.convert("L"))
 
 
 def _cropped(image: NDArray[Any]) -> NDArray[Any]:

@@ -1,12 +1,12 @@
 """What a plan's run brings along for a BatchNormalization layer, and what the layer keeps of it."""
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from ..layers import BatchNormalization
-from ..layers.batch_normalization import EPS
 from ..layers.broadcast import to_parameter, to_vector
 from ..layers.rows import Rows
 
@@ -36,16 +36,15 @@ class Statistics:
         """Return what makes filters that normalize their outputs by the running statistics: each output's bias,
         ``beta + (b - mean) * scale``, and what its weights are multiplied by, ``scale = gamma / sqrt(var + eps)``."""
         gamma, beta, mean, var = (column.astype(np.float64) for column in self.columns(False)[:4])
-        scale = gamma / np.sqrt(var + EPS)
+        scale = gamma / np.sqrt(var + self.layer.eps)
         bias = beta + ((0 if b is None else b) - mean) * scale
         return bias.astype(self.dtype), scale.astype(self.dtype)
 
     def keep(self, columns: tuple[np.ndarray, ...], batch_size: int, gradient: bool) -> None:
         """Move the layer's running statistics by those of a run, and take its gradients."""
-        layer, m = self.layer, self.layer.momentum
+        layer, rows = self.layer, batch_size * math.prod(self.shape) // self.frame.features
         _, _, mean, var, dgamma, dbeta = columns
-        layer.running_mean = m * np.asarray(layer.running_mean) + (1 - m) * self.frame.features_of(mean)
-        layer.running_var = m * np.asarray(layer.running_var) + (1 - m) * self.frame.features_of(var)
+        layer.follow(self.frame.features_of(mean), self.frame.features_of(var), rows)
         layer.input_shape, layer.batch_size = (batch_size, *self.shape), batch_size
         if gradient:
             layer.dgamma = to_parameter(self.frame.features_of(dgamma), layer.gamma, self.dtype)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from ..arrays import Array, as_array, contiguous, result_dtype
 from ..buffers import empty_like
 from ..dispatch import kernels
-from ..shapes import Shape, check_dout
+from ..shapes import Shape, check_dout, number
 from .broadcast import by, to_parameter, to_vector
 from .rows import Rows
 
@@ -18,7 +18,7 @@ EPS = 1e-6
 
 
 class BatchNormalization:
-    """``out = gamma * (x - mean) / sqrt(var + 1e-6) + beta`` with the batch's own statistics in training.
+    """``out = gamma * (x - mean) / sqrt(var + eps) + beta`` with the batch's own statistics in training.
 
     Parameters
     ----------
@@ -29,6 +29,10 @@ class BatchNormalization:
         ``running = momentum * running + (1 - momentum) * batch``
     running_mean, running_var : array in the shape of the statistics, optional
         What is used outside training; they start at zero.
+    eps : float, keyword only
+    unbiased : bool, keyword only
+        Let `running_var` follow the variances divided by M - 1, for M values a feature, as in PyTorch; with M = 1 they
+        are 0. What a batch is normalized by is divided by M in any case.
 
     Attributes
     ----------
@@ -42,9 +46,14 @@ class BatchNormalization:
     _var: Array
     _dtype: np.dtype[Any]
     _frame: Rows
+    _eps: float
 
     def __init__(self, gamma: ArrayLike, beta: ArrayLike, momentum: float = 0.9,
-                 running_mean: Array | None = None, running_var: Array | None = None) -> None:
+                 running_mean: Array | None = None, running_var: Array | None = None, *, eps: float = EPS,
+                 unbiased: bool = False) -> None:
+        if not number(eps, "BatchNormalization: eps") >= 0:
+            raise ValueError(f"BatchNormalization: eps must be at least 0, got {eps!r}")
+        self.eps, self.unbiased = eps, bool(unbiased)
         self.gamma, self.beta, self.momentum = gamma, beta, momentum
         self.running_mean, self.running_var = running_mean, running_var
         self.input_shape: Shape | None = None
@@ -54,7 +63,9 @@ class BatchNormalization:
         self._shape: Shape | None = None
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(gamma: {by(self.gamma)}, momentum={self.momentum})"
+        eps = "" if self.eps == EPS else f", eps={self.eps}"
+        unbiased = ", unbiased=True" if self.unbiased else ""
+        return f"{type(self).__name__}(gamma: {by(self.gamma)}, momentum={self.momentum}{eps}{unbiased})"
 
     def forward(self, x: ArrayLike, train_flg: bool = True) -> Array:
         """Return the normalized `x`, (N, D) or (N, C, H, W); training updates the running statistics too."""
@@ -73,17 +84,23 @@ class BatchNormalization:
             for name in ("gamma", "beta", "running_mean", "running_var"))
         out = empty_like(rows)
         if not train_flg:
-            kernels.batch_normalization_inference(rows, gamma, beta, running_mean, running_var, EPS, out)
+            kernels.batch_normalization_inference(rows, gamma, beta, running_mean, running_var, self.eps, out)
             return frame.restore(out, dtype)
         mean, var = empty_like(gamma), empty_like(gamma)
-        kernels.batch_normalization_forward(rows, gamma, beta, EPS, out, mean, var)
+        kernels.batch_normalization_forward(rows, gamma, beta, self.eps, out, mean, var)
         if len(rows):
-            m = self.momentum
-            self.running_mean = m * np.asarray(self.running_mean) + (1 - m) * frame.features_of(mean)
-            self.running_var = m * np.asarray(self.running_var) + (1 - m) * frame.features_of(var)
-        self._rows, self._gamma, self._mean, self._var, self._frame = rows, gamma, mean, var, frame
+            self.follow(frame.features_of(mean), frame.features_of(var), len(rows))
+        self._eps, self._rows, self._gamma, self._mean, self._var, self._frame = self.eps, rows, gamma, mean, var, frame
         self._shape, self._dtype, self.batch_size = x.shape, dtype, len(x)
         return frame.restore(out, dtype)
+
+    def follow(self, mean: Array, var: Array, rows: int) -> None:
+        """Move the running statistics by those of a batch of so many values a feature; `var` is divided by `rows`."""
+        m = self.momentum
+        if self.unbiased:
+            var = var * (rows / max(rows - 1, 1))
+        self.running_mean = m * np.asarray(self.running_mean) + (1 - m) * mean
+        self.running_var = m * np.asarray(self.running_var) + (1 - m) * var
 
     def backward(self, dout: ArrayLike) -> Array:
         """Set dgamma and dbeta for the last training pass; return dx in the shape of x."""
@@ -94,7 +111,7 @@ class BatchNormalization:
         dout, x = frame.rows(dout, compute), contiguous(self._rows, compute)
         gamma, mean, var = (contiguous(a, compute) for a in (self._gamma, self._mean, self._var))
         dx, dgamma, dbeta = empty_like(x), empty_like(gamma), empty_like(gamma)
-        kernels.batch_normalization_backward(dout, x, gamma, mean, var, EPS, dx, dgamma, dbeta)
+        kernels.batch_normalization_backward(dout, x, gamma, mean, var, self._eps, dx, dgamma, dbeta)
         self.dgamma = to_parameter(frame.features_of(dgamma), self.gamma, dtype)
         self.dbeta = to_parameter(frame.features_of(dbeta), self.beta, dtype)
         return frame.restore(dx, dtype)
@@ -102,7 +119,7 @@ class BatchNormalization:
     @property
     def std(self) -> Array | None:
         """The standard deviation (features,) that the last training pass divided by."""
-        return None if self._shape is None else self._frame.features_of(np.sqrt(self._var + EPS))
+        return None if self._shape is None else self._frame.features_of(np.sqrt(self._var + self._eps))
 
     @property
     def xc(self) -> Array | None:
@@ -114,7 +131,7 @@ class BatchNormalization:
         """The normalized input of the last training pass (M, features)."""
         if self._shape is None:
             return None
-        return self._frame.features_of((self._rows - self._mean) / np.sqrt(self._var + EPS))
+        return self._frame.features_of((self._rows - self._mean) / np.sqrt(self._var + self._eps))
 
 
 def _features(where: str, x_shape: Shape, gamma: ArrayLike, beta: ArrayLike) -> int:

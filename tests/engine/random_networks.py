@@ -100,8 +100,9 @@ class RandomNetwork:
         if not self.normalized:
             return
         count = self._one_of(self.now[0], int(np.prod(self.now)))
-        self._add(BatchNormalization(self.rng.normal(1, 0.3, count), self._normal(count),
-                                     momentum=self._one_of(0.9, 0.5)), self.now)
+        gamma, beta, momentum = self.rng.normal(1, 0.3, count), self._normal(count), self._one_of(0.9, 0.5)
+        settings = {} if momentum == 0.9 else {"eps": 1e-3, "unbiased": True}
+        self._add(BatchNormalization(gamma, beta, momentum, **settings), self.now)
         if self.rng.random() < 0.5:
             self._activation()
 

@@ -249,6 +249,22 @@ def pool_mode(network):
     network.layers[2].mode, network.layers[6].mode = "average", "max"
 
 
+def ceil_mode(network):
+    network.layers[2].ceil_mode = True
+
+
+def eps(network):
+    network.layers[4].eps = 0.5
+
+
+def unbiased(network):
+    network.layers[4].unbiased = True
+
+
+def label_smoothing(network):
+    network.last_layer.label_smoothing = 0.3
+
+
 def dropout_ratio(network):
     network.layers[8].dropout_ratio = 0.6
 
@@ -300,12 +316,14 @@ CHANGES = [
     params_gamma, beta_in_place, running_mean, momentum, gamma_of_every_feature, new_weight,
     new_weight_in_fortran_order, new_weight_as_a_view, other_window, more_filters, more_features, other_dtype,
     other_byte_order, bias_of_other_dtype, gamma_of_other_dtype, weight_as_lists, scalar_bias, scalar_gamma, no_bias,
-    stride, pad, dilation_and_pad, groups, pool_size, pool_mode, dropout_ratio, seeded, added, added_branch,
+    stride, pad, dilation_and_pad, groups, pool_size, pool_mode, ceil_mode, eps, unbiased, label_smoothing,
+    dropout_ratio, seeded, added, added_branch,
     same_layer_anew, sigmoid_for_relu, users_layer, subclass, forward_of_an_object, other_loss, same_loss_anew]
 
 NO_PLAN = {other_dtype, other_byte_order, bias_of_other_dtype, gamma_of_other_dtype, weight_as_lists, scalar_bias,
            users_layer, subclass, forward_of_an_object, other_loss, scalar_gamma}
-WITHOUT_EFFECT = {momentum, seeded, other_loss, same_loss_anew, gamma_of_other_dtype}  # on predictions
+WITHOUT_EFFECT = {momentum, unbiased, label_smoothing, seeded, other_loss, same_loss_anew,  # on predictions
+                  gamma_of_other_dtype}
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -71,6 +71,51 @@ def test_running_statistics_start_at_zero_and_are_blended(rng):
     np.testing.assert_allclose(layer.running_var, (0.8 * 0.2 + 0.2) * x.var(0))
 
 
+@every_case
+def test_eps_is_a_part_of_every_formula(rng, case):
+    _, size, axes, broadcast = case
+    layer, x = layer_and_x(rng, case)
+    layer = BatchNormalization(layer.gamma, layer.beta, eps=7.0)
+    mean, var = x.mean(axes, keepdims=True), x.var(axes, keepdims=True)
+    gamma, beta = layer.gamma.reshape(broadcast), layer.beta.reshape(broadcast)
+    np.testing.assert_allclose(layer.forward(x), gamma * (x - mean) / np.sqrt(var + 7) + beta, rtol=0, atol=1e-11)
+    np.testing.assert_allclose(layer.std, np.sqrt(var.ravel() + 7))
+    np.testing.assert_allclose(layer.xn.std(axis=0), np.sqrt(var / (var + 7)).ravel())
+    out, mean, var = layer.forward(x, train_flg=False), *(layer.running_mean, layer.running_var)
+    expected = gamma * (x - mean.reshape(broadcast)) / np.sqrt(var.reshape(broadcast) + 7) + beta
+    np.testing.assert_allclose(out, expected, rtol=0, atol=1e-11)
+    gradient_check.check(layer, (x - 50) / 3, ("gamma", "beta"), tolerance=1e-7)
+
+
+@every_case
+def test_unbiased_variances_are_followed_but_not_divided_by(rng, case):
+    _, _, axes, _ = case
+    layer, x = layer_and_x(rng, case)
+    other = BatchNormalization(layer.gamma, layer.beta, unbiased=True)
+    np.testing.assert_array_equal(other.forward(x), layer.forward(x))
+    np.testing.assert_array_equal(other.running_mean, layer.running_mean)
+    np.testing.assert_allclose(other.running_var, 0.1 * x.var(axes, ddof=1).ravel(), rtol=1e-12)
+    assert other.running_var.dtype == layer.running_var.dtype
+
+
+def test_one_row_has_the_unbiased_variance_0():
+    layer = BatchNormalization(np.ones(3), np.zeros(3), 0.5, np.zeros(3), np.ones(3), unbiased=True)
+    layer.forward(np.ones((1, 3)))
+    assert layer.running_var.tolist() == [0.5, 0.5, 0.5]
+
+
+@pytest.mark.parametrize("wrong, error", [(-1e-5, ValueError), (np.nan, ValueError), ("a", TypeError)])
+def test_a_wrong_eps_is_refused(wrong, error):
+    with pytest.raises(error, match="BatchNormalization: eps must be"):
+        BatchNormalization(np.ones(3), np.zeros(3), eps=wrong)
+
+
+def test_repr_says_what_is_not_the_default():
+    assert repr(BatchNormalization(np.ones(3), np.zeros(3))) == "BatchNormalization(gamma: 3, momentum=0.9)"
+    layer = BatchNormalization(np.ones(3), np.zeros(3), eps=1e-5, unbiased=True)
+    assert repr(layer) == "BatchNormalization(gamma: 3, momentum=0.9, eps=1e-05, unbiased=True)"
+
+
 def test_running_statistics_that_are_given_stay_unchanged(rng):
     mean, var = np.ones(3), np.full(3, 2.0)
     layer = BatchNormalization(np.ones(3), np.zeros(3), 0.9, mean, var)
