@@ -37,8 +37,8 @@ def scales(network, results):
     """Return the number that each result's errors are relative to.
 
     For a gradient it is the largest of its layer's gradients; in networks with BatchNormalization, for a bias, which
-    may have the gradient 0 then, the largest of all. For a variance it is no less than that of rounded values: a feature may
-    be the same in all samples.
+    may have the gradient 0 then, the largest of all. For a variance it is no less than that of rounded values, because
+    a feature may be the same in all samples.
     """
     slots = network.params._slots
     largest = {key: np.abs(value).max() for key, value in results.items()}
