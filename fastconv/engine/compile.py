@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 
 from ..layers import (
+    LRN,
     Add,
     Affine,
     BatchNormalization,
     Concat,
     Convolution,
     Dropout,
+    Flatten,
+    GlobalAveragePooling,
     Pooling,
     Relu,
     Sigmoid,
@@ -106,7 +109,8 @@ class Schedule(Steps):
         emit: dict[type, Callable[[int, Any], set[int]]] = {
             Convolution: self._convolution, Affine: self._affine, Relu: self._relu, Sigmoid: self._sigmoid,
             Pooling: self._pooling, Dropout: self._dropout, Add: self._add, Concat: self._concat,
-            BatchNormalization: self._normalization}
+            BatchNormalization: self._normalization, LRN: self._lrn, Flatten: self._flatten,
+            GlobalAveragePooling: self._global_pooling}
         done: set[int] = set()
         for node, layer in enumerate(self.graph.layers):
             if node in done or node not in self.needed:
@@ -295,6 +299,51 @@ class Schedule(Steps):
             dx = self.like(x)
             forward = {"b": x, "c": out} if layer.mode == "max" else {}
             self.step(f"{layer.mode}_pooling_gradient", a=dout, out=dx, pool=pool, **forward)
+            self._give(source, dx)
+
+        self._define(node, out, True, back)
+        return {node}
+
+    def _global_pooling(self, node: int, layer: GlobalAveragePooling) -> set[int]:
+        self._images_only(node)
+        source, = self.graph.inputs[node]
+        x = self.values[source]
+        out = self.tensor(1, 1, x.c)
+        pool = ((x.h, x.w), (1, 1), (0, 0), x, out)
+        self.step("average_pooling", a=x, out=out, pool=pool)
+
+        def back(dout: Tensor) -> None:
+            dx = self.like(x)
+            self.step("average_pooling_gradient", a=dout, out=dx, pool=pool)
+            self._give(source, dx)
+
+        self._define(node, out, False, back)
+        return {node}
+
+    def _flatten(self, node: int, layer: Flatten) -> set[int]:
+        source, = self.graph.inputs[node]
+        x = self.values[source]
+        out = self.tensor(1, 1, x.values)
+        self.step("flatten", a=x, out=out)
+
+        def back(dout: Tensor) -> None:
+            dx = self.like(x)
+            self.step("unflatten", a=dout, out=dx)
+            self._give(source, dx)
+
+        self._define(node, out, False, back)
+        return {node}
+
+    def _lrn(self, node: int, layer: LRN) -> set[int]:
+        self._images_only(node)
+        source, = self.graph.inputs[node]
+        x = self.values[source]
+        out, response = self.like(x), layer.settings()
+        self.step("lrn", a=x, out=out, response=response)
+
+        def back(dout: Tensor) -> None:
+            dx = self.like(x)
+            self.step("lrn_gradient", a=dout, b=x, out=dx, response=response)
             self._give(source, dx)
 
         self._define(node, out, True, back)

@@ -11,7 +11,7 @@ import numpy as np
 from .. import dispatch
 from ..arrays import contiguous
 from ..kernels import settings
-from ..layers import BatchNormalization, Convolution, Dropout, Pooling
+from ..layers import LRN, BatchNormalization, Convolution, Dropout, Pooling
 from ..threads import get_num_threads
 from .compile import NotCompiled, Schedule, is_overridden
 from .graph import Graph
@@ -155,6 +155,7 @@ class Plans:
 SETTINGS: dict[type, Callable[[Any], Any]] = {
     Convolution: attrgetter("stride", "pad", "dilation", "groups"),
     Pooling: attrgetter("pool_h", "pool_w", "stride", "pad", "mode", "ceil_mode"),
+    LRN: attrgetter("n", "k", "alpha", "exponent"),
     Dropout: attrgetter("dropout_ratio", "inverted"),
     BatchNormalization: lambda layer: [layer.eps, *((np.shape(p), np.asarray(p).dtype)
                                                     for p in (layer.gamma, layer.beta))],

@@ -10,12 +10,15 @@ from fastconv import dispatch
 from fastconv.engine import Network
 from fastconv.engine.compile import NotCompiled
 from fastconv.layers import (
+    LRN,
     Add,
     Affine,
     BatchNormalization,
     Concat,
     Convolution,
     Dropout,
+    Flatten,
+    GlobalAveragePooling,
     Pooling,
     Relu,
     Sigmoid,
@@ -47,6 +50,8 @@ class RandomNetwork:
         self.node = -1
         for _ in range(int(self.rng.integers(2, 6))):
             self._grow()
+        if len(self.now) == 3 and self.rng.random() < 0.3:
+            self._end_of_images()
         if len(self.now) == 3 or self.rng.random() < 0.5:
             for _ in range(int(self.rng.integers(0, 3))):
                 self._affine(int(self.rng.integers(3, 35)))
@@ -84,7 +89,8 @@ class RandomNetwork:
     def _grow(self):
         parts = [self._activation, self._normalization, self._drop, self._skip, self._join]
         if len(self.now) == 3:
-            parts += [self._convolution] * 3 + [self._block] * 3 + [self._winograd] * 4 + [self._pooling] * 2
+            parts += [self._convolution] * 3 + [self._block] * 3 + [self._winograd] * 4
+            parts += [self._pooling] * 2 + [self._responses]
         else:
             parts += [lambda: self._affine(int(self.rng.integers(3, 35)))] * 3
         parts[self.rng.integers(len(parts))]()
@@ -165,10 +171,26 @@ class RandomNetwork:
         window = self._one_of((2, 2), (3, 3), (2, 3), (3, 1))
         pad = tuple(int(self.rng.integers(0, w)) for w in window) if self.rng.random() < 0.4 else 0
         mode = "average" if self.smooth or self.rng.random() < 0.4 else "max"
-        layer = Pooling(*window, stride=self._pair(1, 2, 3), pad=pad, mode=mode)
+        layer = Pooling(*window, stride=self._pair(1, 2, 3), pad=pad, mode=mode, ceil_mode=self.rng.random() < 0.4)
         with contextlib.suppress(ValueError):
-            _, OH, OW, _ = pooling_geometry((1, C, H, W), *window, layer.stride, pad).out_shape
+            _, OH, OW, _ = pooling_geometry((1, C, H, W), *window, layer.stride, pad, layer.ceil_mode).out_shape
             self._add(layer, (C, OH, OW))
+
+    def _responses(self):
+        self._add(LRN(self._one_of(1, 2, 3, 5, 5), self._one_of(1.0, 2.0), self._one_of(1e-4, 0.5, 2.0),
+                      self._one_of(0.75, 0.75, 0.5)), self.now)
+
+    def _end_of_images(self):
+        """Make rows, not necessarily in front of an Affine layer."""
+        C, H, W = self.now
+        if self.rng.random() < 0.5:
+            self._add(GlobalAveragePooling(), (C,))
+        else:
+            self._add(Flatten(), (C * H * W,))
+        if self.rng.random() < 0.6:
+            self._drop()
+        if self.rng.random() < 0.3:
+            self._activation()
 
     def _same_size(self, inputs, outputs):
         """Add a branch whose samples have the size of its input's."""

@@ -11,10 +11,13 @@ from fastconv.engine import Network
 from fastconv.engine.compile import LANE_BYTES, NotCompiled, Schedule
 from fastconv.engine.tensors import ALIGNMENT, Tensor, place
 from fastconv.layers import (
+    LRN,
     Add,
     Affine,
     BatchNormalization,
     Convolution,
+    Flatten,
+    GlobalAveragePooling,
     Pooling,
     Relu,
     Sigmoid,
@@ -117,6 +120,23 @@ def test_pooling_goes_with_whole_lines_of_channels(outputs, dtype, fused):
 def test_other_poolings_are_steps_of_their_own(pooling):
     found = names(chain(convolution(), Relu(), pooling), **PREDICTION)
     assert found == ["input", "filter", f"{pooling.mode}_pooling", "output"]
+
+
+@pytest.mark.parametrize("height, fused", [(8, True), (7, False)])
+def test_a_pooling_whose_windows_stick_out_is_a_step_of_its_own(height, fused):
+    network = chain(convolution(), Relu(), Pooling(2, 2, 2, ceil_mode=True))
+    found = schedule(network, (16, height, 8), **PREDICTION)
+    assert [step["name"] for step in found.steps] == ["input", "filter", *["max_pooling"] * (not fused), "output"]
+    assert (found.output.h, found.output.w) == (4, 4)
+
+
+def test_averages_of_channels_and_flattened_images_are_rows():
+    for layer, values in ((GlobalAveragePooling(), 16), (Flatten(), 1024)):
+        found = schedule(chain(convolution(), layer), **PREDICTION)
+        assert (found.output.h, found.output.w, found.output.c) == (1, 1, values) and not found.images[1]
+        with pytest.raises(NotCompiled, match=r"layers\[2\] reads rows where it needs images"):
+            schedule(chain(convolution(), layer, LRN()), **PREDICTION)
+
 
 
 def test_pooling_without_a_relu_is_a_step_of_its_own():

@@ -37,10 +37,15 @@ def scales(network, results):
     """Return the number that each result's errors are relative to.
 
     For a gradient it is the largest of its layer's gradients; in networks with BatchNormalization, for a bias, which
-    may have the gradient 0 then, the largest of all.
+    may have the gradient 0 then, the largest of all. For a variance it is no less than that of rounded values, because
+    a feature may be the same in all samples.
     """
     slots = network.params._slots
     largest = {key: np.abs(value).max() for key, value in results.items()}
+    for key in results:
+        if key.startswith("variance of "):
+            mean = np.abs(results[key.replace("variance", "mean")]).max()
+            largest[key] = max(largest[key], np.finfo(network.dtype).eps * mean**2)
     everything = max(largest[key] for key in slots)
     normalized = any(isinstance(layer, BatchNormalization) for layer in network.layers)
     return largest | {key: everything if normalized and key[0] == "b" and key[1] != "e"

@@ -13,6 +13,7 @@ from fastconv import dispatch
 from fastconv.engine import Network
 from fastconv.engine.plan import Plan
 from fastconv.layers import (
+    LRN,
     Add,
     Affine,
     BatchNormalization,
@@ -481,3 +482,17 @@ def test_a_shallow_copy_shares_layers_and_is_right(dtype):
     one_element(twin)
     check(twin)
     check(network)
+
+
+@pytest.mark.parametrize("setting, value", [("n", 2), ("k", 3.0), ("alpha", 0.1), ("exponent", 0.5)])
+def test_a_change_of_lrn_takes_effect(setting, value):
+    network = Network(dtype=np.float64)
+    network.add(Convolution(parameters(5, 2, 3, 3), None))
+    network.add(LRN(5, 1.0, 2.0))
+    network.add(Affine(parameters(245, 4), parameters(4)))
+    use_everything(network)
+    before = network.predict(batch()[0])
+    setattr(network.layers[1], setting, value)
+    with only_plans(network):
+        check(network)
+    assert not np.allclose(network.predict(batch()[0]), before, rtol=1e-3)

@@ -10,12 +10,15 @@ from fastconv import dispatch
 from fastconv.engine import Network
 from fastconv.engine.compile import Schedule
 from fastconv.layers import (
+    LRN,
     Add,
     Affine,
     BatchNormalization,
     Concat,
     Convolution,
     Dropout,
+    Flatten,
+    GlobalAveragePooling,
     Pooling,
     Relu,
     Sigmoid,
@@ -97,7 +100,7 @@ def test_the_random_networks_take_every_step():
         "input", "output", "copy", "filter", "filter_data", "filter_weight", "unpool", "relu", "relu_gradient",
         "sigmoid", "sigmoid_gradient", "sum", "slice", "scale", "dropout", "dropout_gradient", "loss", "mean",
         "variance", "normalize", "normalize_sums", "normalize_gradient", "max_pooling", "max_pooling_gradient",
-        "average_pooling", "average_pooling_gradient"}
+        "average_pooling", "average_pooling_gradient", "lrn", "lrn_gradient", "flatten", "unflatten"}
     assert min(fast, pooled, padded) > 50
 
 
@@ -191,6 +194,12 @@ CHAINS = {
     "maxima that overlap": [convolution(5, 3, (3, 3), pad=1), Pooling(3, 2, (2, 1), pad=1)],
     "Relu and maxima": [convolution(5, 3, (3, 3), pad=1), Relu(), Pooling(2, 2, 2)],
     "averages that overlap": [convolution(5, 3, (3, 3), pad=1), Pooling(3, 3, 2, pad=(1, 2), mode="average")],
+    "LRN": [convolution(17, 3, (3, 3), pad=1), LRN(5, 1.0, 2.0), convolution(4, 17, (3, 3)), LRN(2, 1.0, 1.0, 0.6)],
+    "maxima whose windows stick out": [convolution(16, 3, (3, 3), pad=1), Relu(), Pooling(2, 2, 2, ceil_mode=True)],
+    "averages whose windows stick out": [convolution(5, 3, (3, 3), pad=1),
+                                         Pooling(3, 2, (3, 2), pad=1, mode="average", ceil_mode=True)],
+    "averages of channels": [convolution(5, 3, (3, 3), pad=1), Sigmoid(), GlobalAveragePooling()],
+    "flattened": [convolution(5, 3, (3, 3), pad=1), Flatten(), normalization(175)],
     "Sigmoid": [convolution(5, 3, (3, 3)), Sigmoid(), convolution(4, 5, (3, 3), pad=1), Sigmoid()],
     "Dropout": [convolution(5, 3, (3, 3)), Dropout(0.4), convolution(4, 5, (3, 3), pad=1), Relu(), Dropout(0.2)],
     "normalization of channels": [convolution(5, 3, (3, 3), pad=1), normalization(5), Relu(),

@@ -6,7 +6,20 @@ import fastconv
 from fastconv import dispatch
 from fastconv.engine import Network
 from fastconv.engine.compile import NotCompiled
-from fastconv.layers import Add, Affine, BatchNormalization, Concat, Convolution, Dropout, Pooling, Relu, Sigmoid
+from fastconv.layers import (
+    LRN,
+    Add,
+    Affine,
+    BatchNormalization,
+    Concat,
+    Convolution,
+    Dropout,
+    Flatten,
+    GlobalAveragePooling,
+    Pooling,
+    Relu,
+    Sigmoid,
+)
 
 pytestmark = pytest.mark.skipif(dispatch.plan(dispatch.backend()) is None, reason="this backend has no plans")
 CLASSES, SHAPE = 5, (3, 13, 11)
@@ -103,8 +116,54 @@ def normalized(n):
     n.add(Pooling(2, 2, 2))
 
 
+def responses(n):
+    """LRN between convolutions, on the images themselves and at the end of a branch; zeros around all of them."""
+    n.add(LRN(3, 1.0, 0.5))
+    n.convolution(3, 17, pad=2)
+    n.add(Relu())
+    a = n.add(LRN(5, 1.0, 2.0))
+    n.convolution(17, 16, pad=1)
+    n.add(LRN(4, 2.0, 1.0, 0.6))
+    b = n.convolution(16, 17, pad=1)
+    n.add(Add(), inputs=(a, b))
+
+
+def last_windows_stick_out(n):
+    """Poolings with ceil_mode, in front of convolutions with padding and behind them; one could be fused but for it."""
+    n.convolution(3, 16, pad=1)
+    n.add(Relu())
+    n.add(Pooling(2, 2, 2, ceil_mode=True))
+    n.convolution(16, 16, pad=1)
+    n.add(Pooling(3, 3, 2, ceil_mode=True))
+    n.convolution(16, 5, pad=1)
+    n.add(Pooling(2, 3, (2, 3), (1, 0), mode="average", ceil_mode=True))
+
+
+def averages_of_channels(n):
+    """The end of a ResNet; the Affine layer behind it reads rows."""
+    n.convolution(3, 16, pad=1)
+    n.add(Relu())
+    n.convolution(16, 17, pad=1)
+    n.add(Relu())
+    n.add(GlobalAveragePooling())
+
+
+def flattened(n):
+    """Rows in the order of the axes, with a dropout that draws for them in that order; the images are read twice."""
+    stem = n.convolution(3, 16, pad=1)
+    n.add(Relu())
+    n.add(Pooling(3, 3, 3))
+    n.add(Flatten())
+    a = n.add(Dropout(0.4, rng=np.random.default_rng(1)))
+    n.convolution(16, 2, pad=1, inputs=stem)
+    n.add(Flatten())
+    n.add(Sigmoid())
+    b = n.add(Flatten())
+    n.add(Concat(), inputs=(b, a))
+
+
 STRUCTURES = (general, branches, fused, affine_after_convolution, affine_after_relu, winograd_backwards_only,
-              normalized)
+              responses, last_windows_stick_out, averages_of_channels, flattened, normalized)
 # one or two rows have the deviation 0 or next to it, and gradients that are rounding errors
 CASES = [(structure, n) for structure in STRUCTURES for n in (1, 2, 5, 19, 70) if structure is not normalized or n > 2]
 

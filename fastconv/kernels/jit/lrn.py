@@ -2,8 +2,7 @@
 memory. The NumPy twin is ../reference/lrn.py; how the windows lie is drawn in ../native/response.pxd."""
 from __future__ import annotations
 
-from typing import NamedTuple
-
+import numba
 import numpy as np
 from numba import prange
 
@@ -13,56 +12,61 @@ from .memory import flat, threads_for
 TASK_SIZE = 1 << 13  # elements of a task
 
 
-class Response(NamedTuple):
-    """What is done to each pixel."""
-
-    c: int
-    before: int  # channels of a window before its own
-    after: int   # and after it
-    k: float
-    share: float  # alpha / n
-    beta: float
-
-
-def response(c, n, k, alpha, beta):
-    """Return the rule for pixels of c channels."""
-    return Response(c, min(n // 2, c), min((n - 1) // 2, c), float(k), alpha / n, float(beta))
+# what is done to each pixel
+RESPONSE = np.dtype([*((name, np.int64) for name in (
+    "c",
+    "before",  # channels of a window before its own
+    "after",   # and after it
+)), *((name, np.float64) for name in (
+    "k",
+    "share",   # alpha / n
+    "beta",
+))])
 
 
-def response_size(r):
+def response_record(c, n, k, alpha, beta):
+    """Return the record of pixels of c channels."""
+    made = np.zeros(1, RESPONSE)
+    made[0] = c, min(n // 2, c), min((n - 1) // 2, c), k, alpha / n, beta
+    return made.view(np.recarray) if numba.config.DISABLE_JIT else made
+
+
+def response_size(record):
     """Return the working space for one pixel, in elements."""
-    return 3 * (r.c + r.before + r.after)
+    return 3 * int(record["c"] + record["before"] + record["after"])
 
 
 def lrn_forward(x, n, k, alpha, beta, out, n_threads):
     """out = x / (k + alpha/n * sum of x^2 over n channels)^beta; x, out (N,H,W,C)."""
-    rule = response(x.shape[3], n, k, alpha, beta)
-    _forward(threads_for(n_threads, x.size), rule, response_size(rule), flat(x), flat(out))
+    rule = response_record(x.shape[3], n, k, alpha, beta)
+    _forward(threads_for(n_threads, x.size), rule, response_size(rule[0]), flat(x), flat(out))
 
 
 def lrn_backward(dout, x, n, k, alpha, beta, dx, n_threads):
     """dx = dout/scale^beta - 2*alpha/n*beta * x * sum(dout*x/scale^(beta+1)) over the channels whose windows hold x."""
-    rule = response(x.shape[3], n, k, alpha, beta)
-    _backward(threads_for(n_threads, x.size), rule, response_size(rule), flat(dout), flat(x), flat(dx))
+    rule = response_record(x.shape[3], n, k, alpha, beta)
+    _backward(threads_for(n_threads, x.size), rule, response_size(rule[0]), flat(dout), flat(x), flat(dx))
 
 
 @Loop
 def _forward(rule, scratch_size, x, out):
-    width = max(1, TASK_SIZE // max(rule.c, 1)) * rule.c
+    c = rule[0].c
+    width = max(1, TASK_SIZE // max(c, 1)) * c
     for part in prange(-(-x.size // max(width, 1))):
         scratch = np.empty(scratch_size, x.dtype)
-        for at in range(part * width, min(x.size, (part + 1) * width), rule.c):
-            normalize_responses(rule, x[at : at + rule.c], scratch, out[at : at + rule.c])
+        for at in range(part * width, min(x.size, (part + 1) * width), c):
+            normalize_responses(rule[0], x[at : at + c], scratch, out[at : at + c])
 
 
 @Loop
 def _backward(rule, scratch_size, dout, x, dx):
-    width = max(1, TASK_SIZE // max(rule.c, 1)) * rule.c
+    c = rule[0].c
+    width = max(1, TASK_SIZE // max(c, 1)) * c
     for part in prange(-(-x.size // max(width, 1))):
         scratch = np.empty(scratch_size, x.dtype)
-        for at in range(part * width, min(x.size, (part + 1) * width), rule.c):
-            end = at + rule.c
-            response_gradient(rule, dout[at:end], x[at:end], scratch, dx[at:end])
+        for at in range(part * width, min(x.size, (part + 1) * width), c):
+            end = at + c
+            response_gradient(rule[0], dout[at:end], x[at:end], scratch, dx[at:end])
 
 
 @inner

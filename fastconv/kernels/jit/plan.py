@@ -21,6 +21,7 @@ from .compile import Loop, once
 from .dropout import dropout_threshold
 from .filters import FILTERS, Layout, pack, reduce, without_room
 from .float_mode import flush_denormals, restore_mode
+from .lrn import response_record, response_size
 from .memory import flat, none
 from .plan_state import COLUMNS, KINDS, MAP, STEP, Batch, Chunk, Memory, Tables, number_of, start_of, table
 from .plan_steps import run_step
@@ -62,7 +63,8 @@ class Plan:
                                   for (count, eps), at in zip(columns, starts, strict=False)]))
         self._column_values = np.zeros(6 * starts[-1], self._real)
         self._column_sums = np.zeros(2 * MANY_LANES * starts[-1])
-        self._scratch_size = -(-max(layout.scratch, *self._counts, 1) // 64) * 64
+        responses = (response_size(step["response"]) for step in self._tables.steps)
+        self._scratch_size = -(-max(layout.scratch, *self._counts, *responses, 1) // 64) * 64
         self._places_size = max(layout.places, 1)
         self._sums_size = layout.sums
         self._weights = np.zeros(layout.weights, self._real)
@@ -202,6 +204,8 @@ def _step(given: dict[str, Any], maps: np.ndarray) -> dict[str, Any]:
     if given["name"] == "dropout":
         made["threshold"] = dropout_threshold(given["ratio"])
     made["pool"] = _pool(given, made, maps) if "pool" in given else np.zeros((), POOL)
+    if "response" in given:
+        made["response"] = response_record(int(maps[made["a"]]["c"]), *given["response"])[0]
     return made
 
 

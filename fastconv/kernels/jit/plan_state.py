@@ -17,6 +17,7 @@ from numba.extending import intrinsic
 
 from . import plain
 from .compile import inline
+from .lrn import RESPONSE
 from .windows import POOL
 
 MAP = np.dtype([(name, np.int64) for name in (
@@ -34,7 +35,7 @@ KINDS = {name: number for number, name in enumerate((
     "input", "output", "filter", "filter_data", "filter_weight", "relu", "relu_gradient", "sigmoid",
     "sigmoid_gradient", "sum", "copy", "slice", "scale", "max_pooling", "average_pooling", "max_pooling_gradient",
     "average_pooling_gradient", "unpool", "dropout", "dropout_gradient", "loss", "mean", "variance", "normalize",
-    "normalize_sums", "normalize_gradient"))}
+    "normalize_sums", "normalize_gradient", "lrn", "lrn_gradient", "flatten", "unflatten"))}
 
 STEP = np.dtype([*((name, np.int64) for name in (
     "kind",
@@ -51,7 +52,7 @@ STEP = np.dtype([*((name, np.int64) for name in (
     "first",     # channel of a slice
     "other",     # channel where it goes
     "channels",
-)), ("ratio", np.float64), ("pool", POOL)])
+)), ("ratio", np.float64), ("pool", POOL), ("response", RESPONSE)])
 
 # of a BatchNormalization layer: how many, and where its values and its sums stand
 COLUMNS = np.dtype([("count", np.int64), ("values", np.int64), ("sums", np.int64), ("eps", np.float64)])

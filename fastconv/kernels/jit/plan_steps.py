@@ -8,13 +8,15 @@ from .exponential import exponential
 from .filters import filter_data_gradient, filter_forward, filter_weight_gradient
 from .lines import copy, zero
 from .loss import cross_entropy, softmax_row
+from .lrn import normalize_responses, response_gradient
 from .plan_state import KINDS, float32_at, float64_at, place, uint8_at
 from .relu_pool import relu_unpool_rows
 from .windows import average_gradient, average_row, clear, max_gradient, max_row
 
 (INPUT, OUTPUT, FILTER, FILTER_DATA, FILTER_WEIGHT, RELU, RELU_GRADIENT, SIGMOID, SIGMOID_GRADIENT, SUM, COPY, SLICE,
  SCALE, MAX_POOLING, AVERAGE_POOLING, MAX_POOLING_GRADIENT, AVERAGE_POOLING_GRADIENT, UNPOOL, DROPOUT, DROPOUT_GRADIENT,
- LOSS, MEAN, VARIANCE, NORMALIZE, NORMALIZE_SUMS, NORMALIZE_GRADIENT) = KINDS.values()
+ LOSS, MEAN, VARIANCE, NORMALIZE, NORMALIZE_SUMS, NORMALIZE_GRADIENT, LRN, LRN_GRADIENT, FLATTEN,
+ UNFLATTEN) = KINDS.values()
 
 
 @once
@@ -40,6 +42,12 @@ def run_step(step, tables, batch, memory, k, scratch, places):
         pool_back(step, maps, batch, memory.values, k)
     elif kind == UNPOOL:
         unpool_rows(step, maps, batch, memory, k)
+    elif kind == LRN:
+        lrn_rows(step, maps, batch, memory.values, k, scratch)
+    elif kind == LRN_GRADIENT:
+        lrn_back(step, maps, batch, memory.values, k, scratch)
+    elif kind == FLATTEN or kind == UNFLATTEN:
+        flatten_images(step, maps, batch, memory.values, k, kind == UNFLATTEN)
     elif kind == DROPOUT:
         dropout_rows(step, maps, batch, memory, k)
     elif kind == DROPOUT_GRADIENT:
@@ -209,6 +217,50 @@ def unpool_rows(step, maps, batch, memory, k):
         if m.h % 2:
             last = dx + n * m.image + (m.h - 1) * m.row
             zero(values, last, width)
+
+
+# ---- local response normalization, and images as rows
+
+@inner
+def lrn_rows(step, maps, batch, values, k, scratch):
+    m, mo = maps[step.a], maps[step.out]
+    x, out = place(m, batch, k), place(mo, batch, k)
+    for n in range(k.n):
+        for h in range(m.h):
+            for w in range(m.w):
+                source, to = x + n * m.image + h * m.row + w * m.c, out + n * mo.image + h * mo.row + w * m.c
+                normalize_responses(step.response, values[source : source + m.c], scratch, values[to : to + m.c])
+
+
+@inner
+def lrn_back(step, maps, batch, values, k, scratch):
+    """a is dout, b is x."""
+    md, mx, m = maps[step.a], maps[step.b], maps[step.out]
+    dout, x, dx, c = place(md, batch, k), place(mx, batch, k), place(m, batch, k), m.c
+    for n in range(k.n):
+        for h in range(m.h):
+            for w in range(m.w):
+                d, source = dout + n * md.image + h * md.row + w * c, x + n * mx.image + h * mx.row + w * c
+                to = dx + n * m.image + h * m.row + w * c
+                response_gradient(step.response, values[d : d + c], values[source : source + c], scratch,
+                                  values[to : to + c])
+
+
+@inner
+def flatten_images(step, maps, batch, values, k, back):
+    """Copy images a to rows in the order (c, h, w), or such rows `back` to images."""
+    ma, mo = maps[step.a], maps[step.out]
+    a, out = place(ma, batch, k), place(mo, batch, k)
+    m = mo if back else ma
+    for n in range(k.n):
+        for h in range(m.h):
+            for w in range(m.w):
+                for c in range(m.c):
+                    image, row = h * m.row + w * m.c + c, (c * m.h + h) * m.w + w
+                    if back:
+                        values[out + n * mo.image + image] = values[a + n * ma.image + row]
+                    else:
+                        values[out + n * mo.image + row] = values[a + n * ma.image + image]
 
 
 # ---- dropout and loss

@@ -24,6 +24,7 @@ from .plan_setup cimport set_filters, set_map, set_step, zeros
 from .plan_state cimport Chunk, Columns, Map, Run, Step, at
 from .plan_steps cimport clear_surroundings
 from .pool cimport parallel_for
+from .response cimport response_bytes
 
 cnp.import_array()
 
@@ -101,6 +102,7 @@ cdef class Plan:
             self.run.scratch_bytes = max(self.run.scratch_bytes, up_to(count * sizeof(double), LINE_BYTES))
         for i, s in enumerate(steps):
             set_step(&self.run.steps[i], &self.run, self.filters, self.columns, s)
+            self.run.scratch_bytes = max(self.run.scratch_bytes, response_bytes(&self.run.steps[i].response))
         self.list_lines()
         self.place_weights()
 

@@ -10,8 +10,9 @@ from .philox cimport dropout_threshold
 from .plan_state cimport (COPY, RELU, RELU_GRADIENT, SIGMOID, SIGMOID_GRADIENT, SUM, Chunk, Columns, Map, Rule, Run,
                           Step)
 from .plan_steps cimport (by_rule, dropout, dropout_gradient, filter_data_gradient, filter_forward,
-                          filter_weight_gradient, give_rows, pooling, pooling_gradient, scale_step, slice_step,
-                          softmax_loss, take_images, unpool)
+                          filter_weight_gradient, flatten, give_rows, lrn, lrn_gradient, pooling, pooling_gradient,
+                          scale_step, slice_step, softmax_loss, take_images, unflatten, unpool)
+from .response cimport response
 from .sweep cimport Sweep, dense_maps, finish_sweep, forward_axis, phase_axis, split_rows
 from .winograd cimport winograd_pays
 
@@ -109,6 +110,9 @@ cdef inline int set_step(Step* s, const Run* run, Filters* filters, Columns* col
     s.columns = &columns[<ptrdiff_t> given["columns"]] if "columns" in given else NULL
     if given["name"] == "filter_data" and s.b >= 0 and run.maps[s.b].after < run.maps[s.out].after:
         s.filters.back[0].room = False  # whole tiles would read behind the mask
+    if "response" in given:
+        n, k, alpha, beta = given["response"]
+        s.response = response(run.maps[s.a].c, n, k, alpha, beta)
     if "pool" in given:
         window, stride, pad, x, out = given["pool"]
         m = &run.maps[<ptrdiff_t> x]
@@ -152,6 +156,10 @@ cdef inline action action_of(str name) except NULL:
     if name in ("max_pooling", "average_pooling"): return pooling
     if name in ("max_pooling_gradient", "average_pooling_gradient"): return pooling_gradient
     if name == "unpool": return unpool
+    if name == "lrn": return lrn
+    if name == "lrn_gradient": return lrn_gradient
+    if name == "flatten": return flatten
+    if name == "unflatten": return unflatten
     if name == "dropout": return dropout
     if name == "dropout_gradient": return dropout_gradient
     if name == "loss": return softmax_loss

@@ -13,6 +13,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t, uint64_t
 
 from .convolution_plan cimport Filters
+from .response cimport Response
 from .windows cimport Pool
 
 cdef struct Map:
@@ -60,6 +61,7 @@ cdef struct Step:
     Columns* columns
     Rule rule
     Pool pool
+    Response response        # of an LRN layer
     bint largest             # pooling takes the maximum, else the average
     ptrdiff_t first          # channel of a slice
     ptrdiff_t other          # channel where it goes

@@ -9,6 +9,7 @@ from .philox cimport dropout_range
 from .exponential cimport exponential
 from .plan_state cimport RELU, RELU_GRADIENT, SIGMOID, SIGMOID_GRADIENT, SUM, Chunk, Map, Rule, Run, Step, at
 from .relu_pool cimport relu_unpool_rows
+from .response cimport normalize_responses, response_gradient
 from .softmax cimport cross_entropy, softmax_row
 from .windows cimport average_gradient, average_row, clear, max_gradient, max_row
 from .winograd cimport Finish
@@ -271,6 +272,84 @@ cdef inline void unpool_rows(const Step* step, Chunk* k, const real* dout, real*
             memset(top + m.row + even * m.c, 0, (m.w - even) * m.c * sizeof(real))
         if m.h % 2:
             memset(dx + n * m.image + (m.h - 1) * m.row, 0, m.w * m.c * sizeof(real))
+
+
+# ---- local response normalization, pixel by pixel
+
+cdef inline void lrn(const Step* step, Chunk* k) noexcept nogil:
+    if k.run.single:
+        lrn_rows(step, k, <float*> at(k, step.a), <float*> k.scratch, <float*> at(k, step.out))
+    else:
+        lrn_rows(step, k, <double*> at(k, step.a), <double*> k.scratch, <double*> at(k, step.out))
+
+
+cdef inline void lrn_rows(const Step* step, Chunk* k, const real* x, real* scratch, real* out) noexcept nogil:
+    cdef const Map* m = map_of(k, step.a)
+    cdef const Map* mo = map_of(k, step.out)
+    cdef ptrdiff_t n, h, w
+    for n in range(k.n):
+        for h in range(m.h):
+            for w in range(m.w):
+                normalize_responses(&step.response, x + n * m.image + h * m.row + w * m.c, scratch,
+                                    out + n * mo.image + h * mo.row + w * m.c)
+
+
+cdef inline void lrn_gradient(const Step* step, Chunk* k) noexcept nogil:
+    """a is dout, b is x."""
+    if k.run.single:
+        lrn_back(step, k, <float*> at(k, step.a), <float*> at(k, step.b), <float*> k.scratch, <float*> at(k, step.out))
+    else:
+        lrn_back(step, k, <double*> at(k, step.a), <double*> at(k, step.b), <double*> k.scratch,
+                 <double*> at(k, step.out))
+
+
+cdef inline void lrn_back(const Step* step, Chunk* k, const real* dout, const real* x, real* scratch,
+                          real* dx) noexcept nogil:
+    cdef const Map* md = map_of(k, step.a)
+    cdef const Map* mx = map_of(k, step.b)
+    cdef const Map* m = map_of(k, step.out)
+    cdef ptrdiff_t n, h, w
+    for n in range(k.n):
+        for h in range(m.h):
+            for w in range(m.w):
+                response_gradient(&step.response, dout + n * md.image + h * md.row + w * m.c,
+                                  x + n * mx.image + h * mx.row + w * m.c, scratch,
+                                  dx + n * m.image + h * m.row + w * m.c)
+
+
+# ---- images as rows, in the order (c, h, w)
+
+cdef inline void flatten(const Step* step, Chunk* k) noexcept nogil:
+    if k.run.single:
+        flatten_images(k, map_of(k, step.a), <float*> at(k, step.a), map_of(k, step.out), <float*> at(k, step.out))
+    else:
+        flatten_images(k, map_of(k, step.a), <double*> at(k, step.a), map_of(k, step.out), <double*> at(k, step.out))
+
+
+cdef inline void flatten_images(const Chunk* k, const Map* m, const real* x, const Map* mo, real* out) noexcept nogil:
+    cdef ptrdiff_t n, h, w, c
+    for n in range(k.n):
+        for h in range(m.h):
+            for w in range(m.w):
+                for c in range(m.c):
+                    out[n * mo.image + (c * m.h + h) * m.w + w] = x[n * m.image + h * m.row + w * m.c + c]
+
+
+cdef inline void unflatten(const Step* step, Chunk* k) noexcept nogil:
+    """Bring a, the gradient of the rows, back to images."""
+    if k.run.single:
+        unflatten_rows(k, map_of(k, step.a), <float*> at(k, step.a), map_of(k, step.out), <float*> at(k, step.out))
+    else:
+        unflatten_rows(k, map_of(k, step.a), <double*> at(k, step.a), map_of(k, step.out), <double*> at(k, step.out))
+
+
+cdef inline void unflatten_rows(const Chunk* k, const Map* md, const real* dout, const Map* m, real* dx) noexcept nogil:
+    cdef ptrdiff_t n, h, w, c
+    for n in range(k.n):
+        for h in range(m.h):
+            for w in range(m.w):
+                for c in range(m.c):
+                    dx[n * m.image + h * m.row + w * m.c + c] = dout[n * md.image + (c * m.h + h) * m.w + w]
 
 
 # ---- dropout and loss
