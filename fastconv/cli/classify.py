@@ -63,11 +63,11 @@ def run(args: argparse.Namespace) -> int:
 
 def number_of_classes(path: str, arrays: Mapping[str, NDArray[Any]]) -> int:
     """Return how many classes weights are for: the outputs of the last fully connected layer."""
-    matrices = [name for name, array in arrays.items() if array.ndim == 2 and not name.startswith("aux")]
+    matrices = [name for name, array in arrays.items() if array.ndim == 2]
     if not matrices:
         raise CommandError(f"{path}: there are no weights of a fully connected layer, so these are not the parameters "
                            "of a network that classifies")
-    last = max(matrices, key=_natural)
+    last = max(matrices, key=_natural)  # "fc" comes after GoogLeNet's "aux1.fc2", "classifier.6" after "classifier.3"
     return arrays[last].shape[0 if last.endswith(".weight") else 1]  # the book's W1, W2 have the outputs second
 
 
