@@ -21,18 +21,33 @@ from .engine import Network
 from .functions import cross_entropy_error, mean_squared_error, sigmoid, softmax
 from .gradient import numerical_gradient
 from .layers import (
+    LRN,
+    AdaptiveAveragePooling,
     Add,
     Affine,
     BatchNormalization,
     Concat,
     Convolution,
     Dropout,
+    Flatten,
+    GlobalAveragePooling,
     Pooling,
     Relu,
     Sigmoid,
     SoftmaxWithLoss,
 )
-from .models import DeepConvNet, MultiLayerNet, MultiLayerNetExtend, SimpleConvNet, TwoLayerNet
+from .models import (
+    VGG,
+    AlexNet,
+    DeepConvNet,
+    GoogLeNet,
+    MultiLayerNet,
+    MultiLayerNetExtend,
+    ResNet,
+    SimpleConvNet,
+    SmallResNet,
+    TwoLayerNet,
+)
 from .optimizers import SGD, AdaGrad, Adam, Momentum, Nesterov, RMSprop
 from .threads import get_num_threads, set_num_threads
 from .trainer import Trainer
@@ -40,10 +55,11 @@ from .util import col2im, im2col
 from .winograd import use_winograd
 
 __all__ = [
-    "AdaGrad", "Adam", "Add", "Affine", "BatchNormalization", "Concat", "Convolution", "DeepConvNet", "Dropout",
-    "Momentum", "MultiLayerNet", "MultiLayerNetExtend", "Nesterov", "Network", "Pooling", "RMSprop", "Relu", "SGD",
-    "Sigmoid", "SimpleConvNet", "SoftmaxWithLoss", "Trainer", "TwoLayerNet", "col2im", "cross_entropy_error",
-    "get_num_threads", "im2col", "install", "is_installed", "load_mnist", "mean_squared_error",
+    "AdaGrad", "Adam", "AdaptiveAveragePooling", "Add", "Affine", "AlexNet", "BatchNormalization", "Concat",
+    "Convolution", "DeepConvNet", "Dropout", "Flatten", "GlobalAveragePooling", "GoogLeNet", "LRN", "Momentum",
+    "MultiLayerNet", "MultiLayerNetExtend", "Nesterov", "Network", "Pooling", "RMSprop", "Relu", "ResNet", "SGD",
+    "Sigmoid", "SimpleConvNet", "SmallResNet", "SoftmaxWithLoss", "Trainer", "TwoLayerNet", "VGG", "col2im",
+    "cross_entropy_error", "get_num_threads", "im2col", "install", "is_installed", "load_mnist", "mean_squared_error",
     "numerical_gradient", "patch_map", "set_num_threads", "show_config", "sigmoid", "softmax", "uninstall", "use",
     "use_winograd",
 ]

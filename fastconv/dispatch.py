@@ -32,6 +32,7 @@ OPERATIONS: dict[str, str] = {
         "loss": ("softmax_forward", "softmax_loss_forward", "softmax_loss_backward"),
         "batch_normalization": ("batch_normalization_forward", "batch_normalization_inference",
                                 "batch_normalization_backward"),
+        "lrn": ("lrn_forward", "lrn_backward"),
         "optimizer": ("sgd_update", "momentum_update", "nesterov_update",
                       "adagrad_update", "rmsprop_update", "adam_update"),
     }.items()

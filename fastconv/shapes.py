@@ -116,9 +116,13 @@ def convolution_geometry(x_shape: Shape, w_shape: Shape, stride: int | Pair, pad
 
 
 @lru_cache(maxsize=1024, typed=True)
-def pooling_geometry(x_shape: Shape, pool_h: int, pool_w: int, stride: int | Pair,
-                     pad: int | Pair) -> PoolingGeometry:
-    """Check images (N, C, H, W) against a pooling window and return the geometry."""
+def pooling_geometry(x_shape: Shape, pool_h: int, pool_w: int, stride: int | Pair, pad: int | Pair,
+                     ceil_mode: bool = False) -> PoolingGeometry:
+    """Check images (N, C, H, W) against a pooling window and return the geometry.
+
+    With `ceil_mode` the last windows may stick out over the end of the padded image, if they begin before the end of
+    the image itself.
+    """
     where = "Pooling.forward"
     window = pair((pool_h, pool_w), "Pooling: (pool_h, pool_w)", 1)
     stride = pair(stride, "Pooling: stride", 1)
@@ -127,8 +131,22 @@ def pooling_geometry(x_shape: Shape, pool_h: int, pool_w: int, stride: int | Pai
         raise ValueError(f"Pooling: pad {pad} must be smaller than the window {window}: "
                          "a window in the padding alone has no maximum")
     check_images(where, x_shape)
-    OH, OW = output_size(where, x_shape[2:], window, stride, pad, (1, 1))
+    if ceil_mode:
+        OH, OW = _positions_begun(where, x_shape[2:], window, stride, pad)
+    else:
+        OH, OW = output_size(where, x_shape[2:], window, stride, pad, (1, 1))
     return PoolingGeometry(window, stride, pad, (x_shape[0], OH, OW, x_shape[1]))
+
+
+def _positions_begun(where: str, size: Shape, window: Shape, stride: Shape, pad: Shape) -> Shape:
+    """Return along each axis how many windows there are until one reaches the end of the padded image."""
+    found = tuple(min(-((w - n - 2 * p) // s) + 1, (n + p - 1) // s + 1)
+                  for n, w, s, p in zip(size, window, stride, pad, strict=True))
+    if min(found) < 1:
+        raise ValueError(f"{where}: a window of {_by(window)} does not fit an input of {_by(size)} with pad "
+                         f"{_by(pad)}, not even with ceil_mode, because the stride is {_by(stride)}; pad more, or take "
+                         "a smaller window")
+    return found
 
 
 def check_images(where: str, shape: Shape, channels: int | None = None, reason: str = "") -> None:

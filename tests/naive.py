@@ -12,6 +12,17 @@ from itertools import product
 import numpy as np
 
 
+def positions_begun(size, window, stride, pad):
+    """(OH, OW) of a pooling whose last windows stick out: they begin in the image or the padding before it."""
+    found = []
+    for a in (0, 1):
+        starts = [p for p in range(-pad[a], size[a]) if (p + pad[a]) % stride[a] == 0]
+        whole = [p for p in starts if p + window[a] <= size[a] + pad[a]]
+        reached = bool(whole) and whole[-1] + window[a] == size[a] + pad[a]
+        found.append(len(whole) if reached else min(len(whole) + 1, len(starts)))
+    return tuple(found)
+
+
 def output_size(size, filter_size, stride, pad, dilation=(1, 1)):
     """(OH, OW) from pairs (h, w)."""
     OH, OW = (
@@ -91,19 +102,28 @@ def col2im(col, image_shape, filter_size, stride, pad):
     return dx
 
 
-def _windows(x_shape, window, stride, pad):
+def _windows(x_shape, window, stride, pad, ceil_mode=False):
     """Yield the index of each output and the list of the pixels in its window, in window order."""
     N, H, W, C = x_shape
-    OH, OW = output_size((H, W), window, stride, pad)
+    OH, OW = (positions_begun if ceil_mode else output_size)((H, W), window, stride, pad)
     for n, oh, ow, c in product(range(N), range(OH), range(OW), range(C)):
         rows = [oh * stride[0] + i - pad[0] for i in range(window[0])]
         columns = [ow * stride[1] + j - pad[1] for j in range(window[1])]
         yield (n, oh, ow, c), [(n, h, w, c) for h in rows for w in columns if 0 <= h < H and 0 <= w < W]
 
 
-def _pooled(x, window, stride, pad):
+def _pooled(x, window, stride, pad, ceil_mode):
     N, H, W, C = x.shape
-    return np.zeros((N, *output_size((H, W), window, stride, pad), C))
+    return np.zeros((N, *(positions_begun if ceil_mode else output_size)((H, W), window, stride, pad), C))
+
+
+def _area(o, x_shape, window, stride, pad):
+    """The pixels of a window that are in the padded image."""
+    area = 1
+    for a in (0, 1):
+        start = o[1 + a] * stride[a]
+        area *= len([p for p in range(start, start + window[a]) if p < x_shape[1 + a] + 2 * pad[a]])
+    return area
 
 
 def _first_maximum(x, pixels):
@@ -114,32 +134,59 @@ def _first_maximum(x, pixels):
     return best
 
 
-def max_pooling_forward(x, window, stride, pad):
-    out = _pooled(x, window, stride, pad)
-    for o, pixels in _windows(x.shape, window, stride, pad):
+def max_pooling_forward(x, window, stride, pad, ceil_mode=False):
+    out = _pooled(x, window, stride, pad, ceil_mode)
+    for o, pixels in _windows(x.shape, window, stride, pad, ceil_mode):
         out[o] = x[_first_maximum(x, pixels)]
     return out
 
 
-def max_pooling_backward(dout, x, window, stride, pad):
+def max_pooling_backward(dout, x, window, stride, pad, ceil_mode=False):
     dx = np.zeros(x.shape)
-    for o, pixels in _windows(x.shape, window, stride, pad):
+    for o, pixels in _windows(x.shape, window, stride, pad, ceil_mode):
         dx[_first_maximum(x, pixels)] += dout[o]
     return dx
 
 
-def average_pooling_forward(x, window, stride, pad):
-    out = _pooled(x, window, stride, pad)
-    for o, pixels in _windows(x.shape, window, stride, pad):
-        out[o] = sum(x[pixel] for pixel in pixels) / (window[0] * window[1])
+def average_pooling_forward(x, window, stride, pad, ceil_mode=False):
+    out = _pooled(x, window, stride, pad, ceil_mode)
+    for o, pixels in _windows(x.shape, window, stride, pad, ceil_mode):
+        out[o] = sum(x[pixel] for pixel in pixels) / _area(o, x.shape, window, stride, pad)
     return out
 
 
-def average_pooling_backward(dout, x_shape, window, stride, pad):
+def average_pooling_backward(dout, x_shape, window, stride, pad, ceil_mode=False):
     dx = np.zeros(x_shape)
-    for o, pixels in _windows(x_shape, window, stride, pad):
+    for o, pixels in _windows(x_shape, window, stride, pad, ceil_mode):
         for pixel in pixels:
-            dx[pixel] += dout[o] / (window[0] * window[1])
+            dx[pixel] += dout[o] / _area(o, x_shape, window, stride, pad)
+    return dx
+
+
+def _neighbours(C, c, n):
+    """The channels in the window of channel c."""
+    return [i for i in range(C) if c - n // 2 <= i <= c + (n - 1) // 2]
+
+
+def lrn_scale(x, n, k, alpha):
+    scale = np.zeros(x.shape)
+    for i, h, w, c in np.ndindex(x.shape):
+        scale[i, h, w, c] = k + alpha / n * sum(x[i, h, w, q] * x[i, h, w, q] for q in _neighbours(x.shape[3], c, n))
+    return scale
+
+
+def lrn_forward(x, n, k, alpha, beta):
+    return x / lrn_scale(x, n, k, alpha) ** beta
+
+
+def lrn_backward(dout, x, n, k, alpha, beta):
+    """The chain rule, one partial derivative out[c] by x[q] after the other."""
+    scale, dx = lrn_scale(x, n, k, alpha), np.zeros(x.shape)
+    for i, h, w, c in np.ndindex(x.shape):
+        s, value, gradient = scale[i, h, w, c], x[i, h, w, c], dout[i, h, w, c]
+        dx[i, h, w, c] += gradient * s**-beta
+        for q in _neighbours(x.shape[3], c, n):
+            dx[i, h, w, q] -= gradient * value * beta * s ** (-beta - 1) * 2 * alpha / n * x[i, h, w, q]
     return dx
 
 

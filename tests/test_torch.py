@@ -53,20 +53,50 @@ def test_convolution(torch, dtype, shape, filters, kernel, stride, pad, dilation
     close(layer.db, tb.grad, dtype)
 
 
-@pytest.mark.parametrize("window, stride, pad", [((2, 2), 2, 0), ((3, 3), 2, 1), ((3, 2), (1, 3), (1, 0))])
+@pytest.mark.parametrize("window, stride, pad", [((2, 2), 2, 0), ((3, 3), 2, 1), ((3, 2), (1, 3), (1, 0)),
+                                                 ((2, 2), (3, 2), 1)])
 @pytest.mark.parametrize("mode", ["max", "average"])
-def test_pooling(torch, dtype, mode, window, stride, pad):
+@pytest.mark.parametrize("size", [(9, 8), (6, 10), (5, 4), (3, 7)])
+@pytest.mark.parametrize("ceil_mode", [False, True])
+def test_pooling(torch, dtype, mode, window, stride, pad, size, ceil_mode):
     rng = np.random.default_rng(1)
-    x = rng.standard_normal((2, 5, 9, 8)).astype(dtype)
+    x = rng.standard_normal((2, 5, *size)).astype(dtype)
     tx = torch.tensor(x, requires_grad=True)
     pool = torch.nn.functional.max_pool2d if mode == "max" else torch.nn.functional.avg_pool2d
-    expected = pool(tx, window, stride, pad)
-    layer = fastconv.Pooling(*window, stride, pad, mode=mode)
+    expected = pool(tx, window, stride, pad, ceil_mode=ceil_mode)
+    layer = fastconv.Pooling(*window, stride, pad, mode=mode, ceil_mode=ceil_mode)
     out = layer.forward(x)
     close(out, expected, dtype)
     dout = rng.standard_normal(out.shape).astype(dtype)
     expected.backward(torch.tensor(dout))
     close(layer.backward(dout), tx.grad, dtype)
+
+
+@pytest.mark.parametrize("n, k, alpha, beta, shape", [
+    (5, 2.0, 1e-4, 0.75, (2, 17, 4, 3)), (4, 1.0, 0.7, 0.6, (1, 5, 3, 6)), (9, 1.5, 2.0, 0.75, (3, 3, 2, 5)),
+    (1, 1.0, 1.0, 1.0, (2, 1, 3, 2))])
+def test_lrn(torch, dtype, n, k, alpha, beta, shape):
+    rng = np.random.default_rng(4)
+    x = (0.5 + rng.standard_normal(shape)).astype(dtype)
+    tx = torch.tensor(x, requires_grad=True)
+    expected = torch.nn.LocalResponseNorm(n, alpha, beta, k)(tx)
+    layer = fastconv.LRN(n, k, alpha, beta)
+    close(layer.forward(x), expected, dtype)
+    dout = rng.standard_normal(shape).astype(dtype)
+    expected.backward(torch.tensor(dout))
+    close(layer.backward(dout), tx.grad, dtype)
+
+
+def test_global_average_pooling_and_flatten(torch, dtype):
+    rng = np.random.default_rng(5)
+    x = (3 + rng.standard_normal((2, 17, 7, 5))).astype(dtype)
+    tx = torch.tensor(x, requires_grad=True)
+    for layer, expected in ((fastconv.GlobalAveragePooling(), tx.mean((2, 3))), (fastconv.Flatten(), tx.flatten(1))):
+        close(layer.forward(x), expected, dtype)
+        dout = rng.standard_normal(expected.shape).astype(dtype)
+        tx.grad = None
+        expected.backward(torch.tensor(dout))
+        close(layer.backward(dout), tx.grad, dtype)
 
 
 def test_batch_normalization_per_channel(torch, dtype):
@@ -82,6 +112,20 @@ def test_batch_normalization_per_channel(torch, dtype):
     close(layer.backward(dout), tx.grad, dtype)
     close(layer.dgamma, tgamma.grad, dtype)
     close(layer.dbeta, tbeta.grad, dtype)
+
+
+@pytest.mark.parametrize("smoothing", [0.1, 0.9])
+@pytest.mark.parametrize("soft", [False, True])
+def test_label_smoothing(torch, dtype, smoothing, soft):
+    rng = np.random.default_rng(6)
+    x = (5 * rng.standard_normal((7, 11))).astype(dtype)
+    t = rng.dirichlet(np.ones(11), 7).astype(dtype) if soft else rng.integers(0, 11, 7)
+    tx = torch.tensor(x, requires_grad=True)
+    expected = torch.nn.CrossEntropyLoss(label_smoothing=smoothing)(tx, torch.tensor(t))
+    expected.backward()
+    layer = fastconv.SoftmaxWithLoss(label_smoothing=smoothing)
+    assert layer.forward(x, t) == pytest.approx(expected.item(), rel=1e-6 if dtype == np.float32 else 1e-12)
+    close(layer.backward(), tx.grad, dtype)
 
 
 def test_deep_convnet_gradients(torch, dtype):

@@ -24,6 +24,7 @@ LAYERS: dict[str, tuple[tuple[int, ...], tuple[tuple[int, ...], ...], str, tuple
     "Convolution-wide": ((64, 8, 8), ((64, 64, 3, 3), (64,)), "Convolution", (1, 1)),
     "Pooling": ((16, 28, 28), (), "Pooling", (2, 2, 2)),
     "Affine": ((1024,), ((1024, 50), (50,)), "Affine", ()),
+    "LRN": ((96, 27, 27), (), "LRN", (5, 2.0, 1e-4, 0.75)),
     "Relu": ((16, 28, 28), (), "Relu", ()),
     "Sigmoid": ((16, 28, 28), (), "Sigmoid", ()),
     "Dropout": ((16, 28, 28), (), "Dropout", (0.5,)),

@@ -1,18 +1,21 @@
-"""What is limited by memory: activations, dropout, softmax and loss, batch normalization."""
+"""What is limited by memory: activations, dropout, softmax and loss, normalization of batches and of channels."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from .. import book
-from ..workload import Maker, Runner, Workload
+from ..workload import Maker, Runner, Workload, of
 from .kernels import Call, kernel_workload
+from .layouts import HAS_TORCH, TORCH, from_nchw, pin_torch, to_torch
 
 MAPS = (100, 28, 28, 16)   # the first activations of DeepConvNet
 SCORES = (1000, 1000)      # samples and classes
 ROWS = (20_000, 64)        # pixels and channels
+RESPONSES = (8, 27, 27, 96)  # the first maps of AlexNet that are normalized across channels
 EPS = 1e-6
 KEY = 0x0123456789ABCDEF
 KEEP_ALL = -1.0            # ratio: the book draws other numbers, the work is the same
@@ -46,6 +49,10 @@ def rows() -> list[Workload]:
                                      [gamma * ((x - mean) / np.sqrt(var + eps)) + beta])),
         kernel_workload("batch_normalization_backward", "20000x64", "batch normalization", _normalize_backward,
                         others=_book(book.batch_normalization_backward)),
+        kernel_workload("lrn_forward", "alexnet-1", "local response normalization", partial(_responses, n=1),
+                        others=_torch(_torch_lrn)),
+        kernel_workload("lrn_backward", "alexnet-1", "local response normalization", partial(_responses, n=2),
+                        others=_torch(_torch_lrn_backward)),
     ]
 
 
@@ -57,6 +64,11 @@ def _book(formula: Book) -> dict[str, Maker]:
         return Runner(lambda: formula(*arguments), lambda: formula(*arguments))
 
     return {"book": make}
+
+
+def _torch(run: Callable[[str, Call, int], Runner]) -> dict[str, Maker]:
+    """Return PyTorch in both its layouts, where it is installed."""
+    return {layout: partial(run, layout) for layout in TORCH} if HAS_TORCH else {}
 
 
 def _normal(rng: np.random.Generator, size: tuple[int, ...], n: int) -> Call:
@@ -131,3 +143,26 @@ def _normalize_by(rng: np.random.Generator) -> Call:
 def _normalize_backward(rng: np.random.Generator) -> Call:
     dout, x = (rng.standard_normal(ROWS, np.float32) for _ in range(2))
     return Call((dout, x, *_columns(rng, 1), x.mean(axis=0), x.var(axis=0), EPS), [ROWS, ROWS[1:], ROWS[1:]])
+
+
+def _responses(rng: np.random.Generator, n: int) -> Call:
+    arrays = [rng.standard_normal(RESPONSES, np.float32) for _ in range(n)]
+    return Call((*arrays, 5, 2.0, 1e-4, 0.75), [RESPONSES])
+
+
+def _torch_lrn(layout: str, call: Call, n_threads: int) -> Runner:
+    import torch
+    pin_torch(n_threads)
+    x, *settings = call.arguments
+    x, (n, k, alpha, beta) = to_torch(x, layout), settings
+    return of(lambda out: [from_nchw(out)], lambda: torch.nn.functional.local_response_norm(x, n, alpha, beta, k))
+
+
+def _torch_lrn_backward(layout: str, call: Call, n_threads: int) -> Runner:
+    """Backwards alone: the graph of the forward pass is kept."""
+    import torch
+    pin_torch(n_threads)
+    dout, x, n, k, alpha, beta = call.arguments
+    dout, x = to_torch(dout, layout), to_torch(x, layout).requires_grad_()
+    out = torch.nn.functional.local_response_norm(x, n, alpha, beta, k)
+    return of(lambda dx: [from_nchw(dx[0])], lambda: torch.autograd.grad(out, x, dout, retain_graph=True))

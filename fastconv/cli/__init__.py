@@ -6,12 +6,12 @@ import sys
 from collections.abc import Sequence
 
 from ..config import package_version
-from . import bench, evaluate, info, predict, run, train, warmup
+from . import bench, evaluate, info, predict, run, summary, train, warmup
 from .common import CommandError, check_environment
 
 OK, FAILED, INTERRUPTED = 0, 1, 130  # a wrong command line is 2, argparse's own
 COMMANDS = {"run": run, "train": train, "evaluate": evaluate, "predict": predict, "bench": bench, "warmup": warmup,
-            "info": info}
+            "summary": summary, "info": info}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -50,6 +50,9 @@ def calls(dtype: np.dtype[Any]) -> Iterator[Call]:
     yield "batch_normalization_forward", (x, gamma, gamma, 1e-7), [some(9, 20), some(20), some(20)]
     yield "batch_normalization_inference", (x, gamma, gamma, gamma, var, 1e-7), [some(9, 20)]
     yield "batch_normalization_backward", (x, x, gamma, gamma, var, 1e-7), [some(9, 20), some(20), some(20)]
+    for beta in (0.75, 0.5):  # by square roots, by powers
+        yield "lrn_forward", (some(2, 3, 4, 20), 5, 2.0, 1e-4, beta), [some(2, 3, 4, 20)]
+        yield "lrn_backward", (some(2, 3, 4, 20), some(2, 3, 4, 20), 5, 2.0, 1e-4, beta), [some(2, 3, 4, 20)]
     yield from _updates(some)
 
 

@@ -61,8 +61,11 @@ class Schedule(Steps):
         self.normalizations: list[Any] = []
         self.columns: list[tuple[int, float]] = []                # of the normalizations: how many, epsilon
         self.readers: dict[int, int] = dict.fromkeys(range(-1, len(graph.layers)), 0)
-        for sources in graph.inputs:
-            for source in sources:
+        if loss and graph.auxiliary:
+            raise NotCompiled("auxiliary scores have losses of their own")
+        self.needed = graph.needed([len(graph.layers) - 1])       # nodes that lead to the output
+        for node in self.needed:
+            for source in graph.inputs[node]:
                 self.readers[source] += 1
         self.values: dict[int, Tensor] = {}                       # node -> its output
         self.relus: set[int] = set()                              # nodes whose output went through a ReLU in their step
@@ -107,7 +110,7 @@ class Schedule(Steps):
             BatchNormalization: self._normalization}
         done: set[int] = set()
         for node, layer in enumerate(self.graph.layers):
-            if node in done:
+            if node in done or node not in self.needed:
                 continue
             if type(layer) not in emit:
                 raise NotCompiled(f"layers[{node}], a {type(layer).__name__}, has no steps of its own")
@@ -122,7 +125,7 @@ class Schedule(Steps):
 
     def _only_reader(self, node: int, kind: type) -> int | None:
         """Return the node that alone reads this one, if it is of that kind."""
-        readers = [n for n, sources in enumerate(self.graph.inputs) if node in sources]
+        readers = [n for n in self.needed if node in self.graph.inputs[n]]
         if len(readers) != 1 or self.graph.inputs[readers[0]] != (node,):
             return None
         return readers[0] if type(self.graph.layers[readers[0]]) is kind else None
@@ -222,8 +225,9 @@ class Schedule(Steps):
 
     def _halves(self, layer: Pooling, H: int, W: int) -> bool:
         """Say whether a Pooling layer takes the maximum of each 2x2 pixels."""
-        geometry = pooling_geometry((1, 1, H, W), layer.pool_h, layer.pool_w, layer.stride, layer.pad)
-        return layer.mode == "max" and geometry.window == geometry.stride == (2, 2) and geometry.pad == (0, 0)
+        geometry = pooling_geometry((1, 1, H, W), layer.pool_h, layer.pool_w, layer.stride, layer.pad, layer.ceil_mode)
+        return (layer.mode == "max" and geometry.window == geometry.stride == (2, 2) and geometry.pad == (0, 0)
+                and geometry.out_shape[1:3] == (H // 2, W // 2))
 
     def _relu(self, node: int, layer: Relu) -> set[int]:
         return self._elementwise(node, "relu", "relu_gradient")
@@ -281,7 +285,8 @@ class Schedule(Steps):
         self._images_only(node)
         source, = self.graph.inputs[node]
         x = self.values[source]
-        geometry = pooling_geometry((1, x.c, x.h, x.w), layer.pool_h, layer.pool_w, layer.stride, layer.pad)
+        geometry = pooling_geometry((1, x.c, x.h, x.w), layer.pool_h, layer.pool_w, layer.stride, layer.pad,
+                                    layer.ceil_mode)
         window, stride, pad, (_, OH, OW, _) = geometry
         out = self.tensor(OH, OW, x.c)
         pool = (window, stride, pad, x, out)
@@ -299,22 +304,33 @@ class Schedule(Steps):
     def _dropout(self, node: int, layer: Dropout) -> set[int]:
         source, = self.graph.inputs[node]
         x = self.values[source]
+        if not self.training and layer.inverted and self.readers[source] == 1 and source != INPUT:
+            self._define(node, x, self.images[source], _no_way_back)
+            return {node}
         out = self.like(x)
         if not self.training:
-            self.step("scale", a=x, out=out, ratio=1.0 - layer.dropout_ratio)
+            self.step("scale", a=x, out=out, ratio=1.0 if layer.inverted else 1.0 - layer.dropout_ratio)
             self._define(node, out, self.images[source], _no_way_back)
             return {node}
         mask = self.like(x, item=1)
         self.step("dropout", a=x, c=mask, out=out, number=len(self.dropouts), ratio=float(layer.dropout_ratio))
         self.dropouts.append(layer)
+        out = self._scaled(out, layer.scale)
 
         def back(dout: Tensor) -> None:
             dx = self.like(x)
             self.step("dropout_gradient", a=dout, c=mask, out=dx)
-            self._give(source, dx)
+            self._give(source, self._scaled(dx, layer.scale))
 
         self._define(node, out, self.images[source], back)
         return {node}
+
+    def _scaled(self, x: Tensor, ratio: float) -> Tensor:
+        if ratio == 1.0:
+            return x
+        out = self.like(x)
+        self.step("scale", a=x, out=out, ratio=ratio)
+        return out
 
     def _add(self, node: int, layer: Add) -> set[int]:
         sources, xs = self.graph.inputs[node], self._sources(node)
@@ -366,7 +382,7 @@ class Schedule(Steps):
 
     def _backward(self) -> None:
         for node in reversed(range(len(self.graph.layers))):
-            if node not in self.back:  # part of another node's step
+            if node in self.needed and node not in self.back:  # part of another node's step
                 continue
             if node in self.douts:
                 if self.learns[node]:

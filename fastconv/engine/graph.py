@@ -6,8 +6,9 @@ returns a tuple from ``backward``; where a node's output is read several times, 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -21,12 +22,13 @@ Sources = int | str | Sequence[int | str] | None
 
 
 class Graph:
-    """Layers (`layers`), and for each the nodes it reads (`inputs`)."""
+    """Layers (`layers`), for each the nodes it reads (`inputs`), and which have a loss of their own (`auxiliary`)."""
 
     def __init__(self) -> None:
         self.layers: list[Any] = []
         self.inputs: list[tuple[int, ...]] = []
         self.names: dict[str, int] = {"input": INPUT}
+        self.auxiliary: dict[int, float] = {}  # node -> weight of its loss
 
     def add(self, layer: Any, inputs: Sources = None, name: str | None = None) -> int:
         """Append a layer that reads `inputs` (default: the node before) and return its id."""
@@ -40,7 +42,7 @@ class Graph:
             inputs = node - 1
         if isinstance(inputs, (int, str)):
             inputs = (inputs,)
-        sources = tuple(self._id(i) for i in inputs)
+        sources = tuple(self.node(i) for i in inputs)
         if not sources:
             raise ValueError(f"Network.add: this {type(layer).__name__} has no inputs")
         self.layers.append(layer)
@@ -49,40 +51,54 @@ class Graph:
             self.names[name] = node
         return node
 
-    def _id(self, node: int | str) -> int:
+    def node(self, node: int | str, where: str = "Network.add") -> int:
+        """Return a node's id, from its id or name."""
         if isinstance(node, str):
             if node not in self.names:
-                raise ValueError(f"Network.add: no node is called {node!r}; names: {', '.join(self.names)}")
+                raise ValueError(f"{where}: no node is called {node!r}; names: {', '.join(self.names)}")
             return self.names[node]
         if not INPUT <= node < len(self.layers):
-            raise ValueError(f"Network.add: {node} is no earlier node; ids go from {INPUT} (the network's "
+            raise ValueError(f"{where}: {node} is no earlier node; ids go from {INPUT} (the network's "
                              f"input) to {len(self.layers) - 1}")
         return int(node)
 
     def forward(self, x: np.ndarray, train_flg: bool) -> np.ndarray:
-        """Return the last node's output; others are dropped as soon as no later node reads them."""
+        """Return the last node's output; nodes that it does not need are not run."""
+        return self.outputs(x, train_flg)[0]
+
+    def outputs(self, x: np.ndarray, train_flg: bool, auxiliary: Iterable[int] = ()) -> list[np.ndarray]:
+        """Return the outputs of the last node and the auxiliary ones.
+
+        Nodes that none of these needs are not run; others' outputs are dropped as soon as no later node reads them.
+        """
         self.check()
-        last_reader = {i: node for node, sources in enumerate(self.inputs) for i in sources}
+        wanted = [len(self.layers) - 1, *auxiliary]
+        run = self.needed(wanted)
+        last_reader = {i: node for node in sorted(run) for i in self.inputs[node]}
         values = {INPUT: x}
-        for node, (layer, sources) in enumerate(zip(self.layers, self.inputs, strict=True)):
+        for node in sorted(run):
+            layer, sources = self.layers[node], self.inputs[node]
             xs = [values[i] for i in sources]
             for i in set(sources):
-                if last_reader[i] == node:
+                if last_reader[i] == node and i not in wanted:
                     del values[i]
-            more = {"train_flg": train_flg} if _takes(type(layer).forward, "train_flg") else {}
+            more = {"train_flg": train_flg} if takes(type(layer).forward, "train_flg") else {}
             try:
                 values[node] = layer.forward(*xs, **more)
             except (TypeError, ValueError) as error:
                 error.add_note(f"in layers[{node}] of a network whose input has shape {np.shape(x)}")
                 raise
-        return values[len(self.layers) - 1]
+        return [values[node] for node in wanted]
 
-    def backward(self, dout: np.ndarray) -> None:
-        """Run the layers' backward passes from the last node down to the lowest that learns."""
+    def backward(self, dout: np.ndarray, auxiliary: Mapping[int, np.ndarray] = MappingProxyType({})) -> None:
+        """Run the layers' backward passes down to the lowest that learns.
+
+        They start with the gradients of the last node's output and of the auxiliary ones.
+        """
         learns = {INPUT: False}  # node -> does its output depend on a parameter?
         for node, (layer, sources) in enumerate(zip(self.layers, self.inputs, strict=True)):
             learns[node] = bool(learned(layer)) or any(learns[i] for i in sources)
-        douts = {len(self.layers) - 1: dout}
+        douts = {len(self.layers) - 1: dout, **auxiliary}
         for node in reversed(range(len(self.layers))):
             layer, sources = self.layers[node], self.inputs[node]
             if node not in douts:
@@ -96,6 +112,14 @@ class Graph:
                 if need:
                     douts[i] = douts[i] + dx if i in douts else dx
 
+    def needed(self, nodes: Iterable[int]) -> set[int]:
+        """Return the given nodes and all those that they depend on."""
+        found = set(nodes)
+        for node in reversed(range(len(self.layers))):
+            if node in found:
+                found.update(self.inputs[node])
+        return found - {INPUT}
+
     def check(self) -> None:
         """Raise where there are no layers, or some that were not added."""
         if not self.layers:
@@ -106,8 +130,12 @@ class Graph:
 
 
 def learned(layer: Any) -> list[str]:
-    """Return the names of the layer's parameters: those of `LEARNED` that it has and that are not None."""
-    return [name for name in LEARNED if getattr(layer, name, None) is not None]
+    """Return the names of the layer's parameters: those of `LEARNED` that it has and that are not None.
+
+    A `beta` without a `gamma` is none: it is LRN's exponent.
+    """
+    names = [name for name in LEARNED if getattr(layer, name, None) is not None]
+    return names if "gamma" in names else [name for name in names if name != "beta"]
 
 
 def _backward(layer: Any, dout: np.ndarray, need_dx: bool, n_inputs: int) -> Sequence[Any]:
@@ -115,7 +143,7 @@ def _backward(layer: Any, dout: np.ndarray, need_dx: bool, n_inputs: int) -> Seq
     if need_dx:
         dx = layer.backward(dout)
         return (dx,) if n_inputs == 1 else dx
-    if _takes(type(layer).backward, "need_dx"):
+    if takes(type(layer).backward, "need_dx"):
         layer.backward(dout, need_dx=False)
     elif learned(layer):
         layer.backward(dout)
@@ -123,5 +151,6 @@ def _backward(layer: Any, dout: np.ndarray, need_dx: bool, n_inputs: int) -> Seq
 
 
 @cache
-def _takes(method: Callable[..., Any], keyword: str) -> bool:
+def takes(method: Callable[..., Any], keyword: str) -> bool:
+    """Say whether a layer's method has a parameter of that name."""
     return keyword in inspect.signature(method).parameters

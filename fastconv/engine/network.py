@@ -1,8 +1,10 @@
 """A network of the book's layers: predict, loss, accuracy, gradient, parameters to and from files."""
 from __future__ import annotations
 
+import copy
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,14 @@ from .. import params as files
 from ..gradient import numerical_gradient
 from ..labels import class_labels
 from ..layers import SoftmaxWithLoss
-from ..shapes import whole
+from ..shapes import number, whole
+from . import state, summary
 from .compile import NotCompiled
-from .graph import Graph, Sources, learned
+from .graph import INPUT, Graph, Sources, learned
 from .parameters import Parameters
 from .plan import Plans
+
+PREPROCESSING = "preprocessing."  # what the names of its arrays start with
 
 
 class Network:
@@ -37,6 +42,12 @@ class Network:
         The loss; `last_layer.loss` is the loss of the last `loss` or `gradient` call, without the penalty.
     weight_decay_lambda : float
         Strength of the L2 penalty on the layers' `W`; 0 unless it is set.
+    preprocessing : object or None
+        What images go through before they are a network's input; `save_params` writes it and `load_params` reads it.
+        It is called with images (N, C, H, W), and has ``state()``, a dict of arrays, and a class method
+        ``from_state``. The network does not call it.
+    input_dim : tuple of int or None
+        Shape of the samples that the network is made for, where it knows.
 
     Notes
     -----
@@ -52,12 +63,16 @@ class Network:
     >>> network.add(Add(), inputs=(stem, "input"))    # or a layer of your own: forward(a, b)
     """
 
+    _numbered = False  # whether the arrays are called 'W1', 'b1', ... in files even where all layers have names
+
     def __init__(self, *, dtype: DTypeLike = np.float32) -> None:
         self.dtype = np.dtype(dtype)
         if self.dtype.kind != "f":
             raise TypeError(f"Network: dtype is {self.dtype}, expected a floating dtype")
         self.last_layer: Any = SoftmaxWithLoss()
         self.weight_decay_lambda: float = 0
+        self.preprocessing: Any = None
+        self.input_dim: tuple[int, ...] | None = None
         self._graph = Graph()
         self._plans = Plans()
 
@@ -108,6 +123,28 @@ class Network:
         for attribute in learned(layer):
             setattr(layer, attribute, np.asarray(getattr(layer, attribute), dtype=self.dtype))
         return node
+
+    def auxiliary(self, node: int | str, weight: float) -> None:
+        """Score a node's output by a loss of its own in training.
+
+        The loss is that of the last node's output plus `weight` times this one, each by `last_layer`. Predictions
+        outside training do not run what only such scores need.
+
+        Parameters
+        ----------
+        node : int or str
+            Id or name of a node with scores (N, K).
+        weight : float
+
+        Raises
+        ------
+        ValueError
+            If there is no such node.
+        """
+        node, weight = self._graph.node(node, "Network.auxiliary"), number(weight, "Network.auxiliary: weight")
+        if node == INPUT:
+            raise ValueError("Network.auxiliary: node is the network's input, expected a node with scores (N, K)")
+        self._graph.auxiliary[node] = weight
 
     def predict(self, x: ArrayLike, train_flg: bool = False) -> np.ndarray:
         """Return the scores of a batch (before the softmax).
@@ -196,7 +233,7 @@ class Network:
         x = self._as_input(_samples(x))
 
         def loss(_: np.ndarray) -> float:  # by the layers: a plan would pack all parameters anew for each
-            return float(self.last_layer.forward(self._graph.forward(x, True), t)) + self.penalty
+            return self._by_layers(x, t, gradient=False) + self.penalty
 
         return {key: numerical_gradient(loss, value) for key, value in self.params.items()}
 
@@ -212,12 +249,52 @@ class Network:
             if hasattr(layer, "rng"):
                 layer.rng = generator
 
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the layers' own arrays by the names that they have in files.
+
+        Where all layers with parameters have a name it is PyTorch's: ``<name>.weight``, ``.bias``, and for
+        BatchNormalization ``.running_mean`` and ``.running_var`` too. An Affine's ``.weight`` is the transpose of its
+        W, (outputs, inputs). Other networks have `params`. The arrays of `preprocessing` start with
+        ``preprocessing.``.
+        """
+        arrays = dict(self.params)
+        if self._is_named():
+            arrays = {key: entry.value for key, entry in state.entries(self._graph).items() if entry.value is not None}
+        if self.preprocessing is not None:
+            arrays |= {PREPROCESSING + key: np.asarray(value) for key, value in self.preprocessing.state().items()}
+        return arrays
+
+    def load_state(self, arrays: Mapping[str, ArrayLike], where: str = "Network.load_state") -> None:
+        """Set all arrays to copies in the network's dtype, or none.
+
+        Parameters
+        ----------
+        arrays : mapping of str to array
+            With the names of `state`; ``num_batches_tracked`` of PyTorch's BatchNorm is ignored. Without any
+            ``preprocessing.`` the network keeps its own.
+        where : str
+            How errors start.
+
+        Raises
+        ------
+        ValueError
+            If entries are missing or unknown, have another shape or are no numbers; it lists them all.
+        """
+        own = {key: value for key, value in arrays.items() if not key.startswith(PREPROCESSING)}
+        others = {key.removeprefix(PREPROCESSING): np.asarray(value) for key, value in arrays.items() if key not in own}
+        preprocessing = self._preprocessing(others, where) if others else self.preprocessing
+        if self._is_named():
+            state.replace(self._graph, own, self.dtype, where)
+        else:
+            self.params.replace({key: np.array(value) for key, value in own.items()}, where)
+        self.preprocessing = preprocessing
+
     def save_params(self, file_name: str | os.PathLike[str] = "params.pkl") -> None:
-        """Write the parameters to a file; its suffix, .pkl or .npz, is the format."""
-        files.save(file_name, dict(self.params))
+        """Write `state` to a file; its suffix is the format (see `fastconv.params.save`)."""
+        files.save(file_name, self.state())
 
     def load_params(self, file_name: str | os.PathLike[str] = "params.pkl") -> None:
-        """Read the parameters from a file, converted to the network's dtype.
+        """Read `state` from a file, converted to the network's dtype.
 
         Parameters
         ----------
@@ -233,7 +310,42 @@ class Network:
             If the parameters in the file do not fit; the network is as it was then.
         """
         path = self._find(Path(file_name))
-        self.params.replace(files.load(path), f"{type(self).__name__}.load_params: {path}")
+        self.load_state(files.load(path), f"{type(self).__name__}.load_params: {path}")
+
+    def summary(self, input_dim: tuple[int, ...] | None = None) -> str:
+        """Return a table of the layers: name, what it reads, output shape, parameters and multiply-adds; and the sums.
+
+        Parameters
+        ----------
+        input_dim : tuple of int, optional
+            Shape of a sample, (C, H, W) or (D,). Default: what the network was made for.
+
+        Raises
+        ------
+        TypeError
+            If the network does not know what it was made for.
+        ValueError
+            If the samples do not fit the layers.
+        """
+        input_dim = input_dim or self.input_dim
+        if input_dim is None:
+            raise TypeError("Network.summary: input_dim is missing: this network does not know the shape of its "
+                            "samples, (C, H, W) or (D,)")
+        return summary.table(summary.rows(self._graph, input_dim), input_dim)
+
+    def _is_named(self) -> bool:
+        return not self._numbered and state.is_named(self._graph)
+
+    def _preprocessing(self, arrays: dict[str, np.ndarray], where: str) -> Any:
+        """Return what the arrays in a file are the state of: fastconv's own by their names, or the network's kind."""
+        from ..preprocessing import ChannelMean, MeanStd
+        kind: Any = MeanStd if "std" in arrays else ChannelMean
+        if self.preprocessing is not None and not isinstance(self.preprocessing, (ChannelMean, MeanStd)):
+            kind = type(self.preprocessing)
+        try:
+            return kind.from_state(arrays)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{where}: preprocessing: {error}") from error
 
     def _loss(self, x: ArrayLike, t: ArrayLike, index: np.ndarray | None, gradient: bool) -> float:
         """Run forwards, and backwards if the gradient is wanted."""
@@ -246,18 +358,30 @@ class Network:
         loss = self.last_layer
         found = self._plans.take(self._graph, loss, self.dtype, x, True, True, gradient)
         if isinstance(found, NotCompiled):
-            loss.forward(self._graph.forward(self._as_input(x if index is None else x[index]), True), t)
-            if gradient:
-                self._graph.backward(loss.backward(1))
-            return loss.loss
+            return self._by_layers(self._as_input(x if index is None else x[index]), t, gradient)
         try:
             plan = found[1]
             N = len(x) if index is None else len(index)
-            labels, soft = class_labels("SoftmaxWithLoss.forward", t, N, plan.classes)
+            labels, soft = loss.targets("SoftmaxWithLoss.forward", t, N, plan.classes)
             loss.take(*plan.loss(x, labels, soft, index, gradient), t, labels, soft)
         finally:
             self._plans.give(*found)
         return loss.loss
+
+    def _by_layers(self, x: np.ndarray, t: ArrayLike, gradient: bool) -> float:
+        """Return the loss, with those of the auxiliary scores, layer by layer."""
+        loss, weights = self.last_layer, self._graph.auxiliary
+        y, *scores = self._graph.outputs(x, True, weights)
+        total = float(loss.forward(y, t))
+        losses = {node: copy.copy(loss) for node in weights}
+        for (node, other), other_y in zip(losses.items(), scores, strict=True):
+            total += weights[node] * float(other.forward(other_y, t))
+        if gradient:
+            self._graph.backward(loss.backward(1), {node: weights[node] * other.backward(1)
+                                                    for node, other in losses.items()})
+        if weights:
+            loss.loss = total
+        return total
 
     def _find(self, path: Path) -> Path:
         candidates = [path]

@@ -42,7 +42,8 @@ class Plan:
         self._normalizations = [Statistics(layer, shape, self._dtype) for layer, shape in schedule.normalizations]
         self._training = schedule.training
         self._settings = _settings(schedule.graph.layers)
-        self._graph = list(schedule.graph.layers), list(schedule.graph.inputs), type(schedule.last_layer)
+        graph = schedule.graph
+        self._graph = list(graph.layers), list(graph.inputs), dict(graph.auxiliary), type(schedule.last_layer)
         self._shapes = [_shapes(layer, self._dtype) for layer in self._layers]
         output = schedule.output
         self._shape = (output.h, output.w, output.c) if schedule.images[len(schedule.graph.layers) - 1] else (output.c,)
@@ -50,7 +51,7 @@ class Plan:
 
     def fits(self, graph: Graph, last_layer: Any) -> bool:
         """Say whether the network still is what the plan was made for; values of parameters may differ."""
-        if (graph.layers, graph.inputs, type(last_layer)) != self._graph:
+        if (graph.layers, graph.inputs, graph.auxiliary, type(last_layer)) != self._graph:
             return False
         if any(map(is_overridden, graph.layers)) or is_overridden(last_layer):
             return False
@@ -153,8 +154,8 @@ class Plans:
 # what a plan has to be made anew for, besides the arrays' shapes
 SETTINGS: dict[type, Callable[[Any], Any]] = {
     Convolution: attrgetter("stride", "pad", "dilation", "groups"),
-    Pooling: attrgetter("pool_h", "pool_w", "stride", "pad", "mode"),
-    Dropout: attrgetter("dropout_ratio"),
+    Pooling: attrgetter("pool_h", "pool_w", "stride", "pad", "mode", "ceil_mode"),
+    Dropout: attrgetter("dropout_ratio", "inverted"),
     BatchNormalization: lambda layer: [(np.shape(p), np.asarray(p).dtype) for p in (layer.gamma, layer.beta)],
 }
 

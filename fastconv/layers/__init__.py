@@ -5,24 +5,32 @@
 Images are (N, C, H, W). A result of four axes is a view on channels-last memory: layers chain without copies.
 `backward` reads the arrays of the last `forward` by reference: don't change them in place between the two.
 """
+from .adaptive_average_pooling import AdaptiveAveragePooling
 from .add import Add
 from .affine import Affine
 from .batch_normalization import BatchNormalization
 from .concat import Concat
 from .convolution import Convolution
 from .dropout import Dropout
+from .flatten import Flatten
+from .global_average_pooling import GlobalAveragePooling
+from .lrn import LRN
 from .pooling import Pooling
 from .relu import Relu
 from .sigmoid import Sigmoid
 from .softmax_with_loss import SoftmaxWithLoss
 
 __all__ = [
+    "AdaptiveAveragePooling",
     "Add",
     "Affine",
     "BatchNormalization",
     "Concat",
     "Convolution",
     "Dropout",
+    "Flatten",
+    "GlobalAveragePooling",
+    "LRN",
     "Pooling",
     "Relu",
     "Sigmoid",

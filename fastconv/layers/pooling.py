@@ -24,6 +24,9 @@ class Pooling:
     stride, pad : int or (h, w)
         The padding must be smaller than the window.
     mode : "max" or "average", keyword only
+    ceil_mode : bool, keyword only
+        Where the stride does not divide, have a last window that sticks out over the end, if it begins in the image
+        or the padding before it. What is behind the padding does not count in an average, as in PyTorch.
 
     Attributes
     ----------
@@ -36,25 +39,28 @@ class Pooling:
     _geometry: PoolingGeometry
 
     def __init__(self, pool_h: int, pool_w: int, stride: int | Pair = 2, pad: int | Pair = 0, *,
-                 mode: str = "max") -> None:
+                 mode: str = "max", ceil_mode: bool = False) -> None:
         pair((pool_h, pool_w), "Pooling: (pool_h, pool_w)", 1)
         pair(stride, "Pooling: stride", 1)
         pair(pad, "Pooling: pad")
         if mode not in ("max", "average"):
             raise ValueError(f"Pooling: mode must be 'max' or 'average', got {mode!r}")
         self.pool_h, self.pool_w, self.stride, self.pad, self.mode = pool_h, pool_w, stride, pad, mode
+        self.ceil_mode = bool(ceil_mode)
         self.x: Array | None = None
         self._shape: Shape | None = None
 
     def __repr__(self) -> str:
         mode = "" if self.mode == "max" else f", mode={self.mode!r}"
-        return f"{type(self).__name__}({self.pool_h}x{self.pool_w}, stride={self.stride}, pad={self.pad}{mode})"
+        ceil_mode = ", ceil_mode=True" if self.ceil_mode else ""
+        return (f"{type(self).__name__}({self.pool_h}x{self.pool_w}, stride={self.stride}, pad={self.pad}{mode}"
+                f"{ceil_mode})")
 
     def forward(self, x: ArrayLike) -> Array:
         """Return the pooled images (N, C, OH, OW) of `x` (N, C, H, W)."""
         x = as_array("Pooling.forward", "x", x)
         dtype, compute = result_dtype("Pooling.forward", x=x)
-        geometry = pooling_geometry(x.shape, self.pool_h, self.pool_w, self.stride, self.pad)
+        geometry = pooling_geometry(x.shape, self.pool_h, self.pool_w, self.stride, self.pad, self.ceil_mode)
         window, stride, pad, (N, OH, OW, C) = geometry
         self.x, self._x = x, channels_last(x, compute)
         self._geometry, self._dtype, self._shape = geometry, dtype, (N, C, OH, OW)
@@ -84,7 +90,7 @@ class Pooling:
         if self._shape is None or self.mode != "max":
             return None
         window, stride, pad, out_shape = self._geometry
-        values = windows(self._x, window, stride, pad)
-        inside = windows(np.ones_like(self._x, bool), window, stride, pad)
+        values = windows(self._x, window, stride, pad, out=out_shape[1:3])
+        inside = windows(np.ones_like(self._x, bool), window, stride, pad, out=out_shape[1:3])
         hits = inside & ((values == self._out[..., None, None]) | np.isnan(values))
         return hits.reshape(int(np.prod(out_shape)), window[0] * window[1]).argmax(axis=1)

@@ -9,10 +9,18 @@ from numpy.typing import ArrayLike
 from ..arrays import Array, as_array, contiguous, result_dtype
 from ..dispatch import kernels
 from ..labels import class_labels
+from ..shapes import number
 
 
 class SoftmaxWithLoss:
     """``loss = mean over n of -log(y[n, t[n]] + 1e-7)`` with ``y = softmax(x)``.
+
+    Parameters
+    ----------
+    label_smoothing : float from 0 to 1
+        Share of the target that is spread over all K classes (Szegedy et al., 2016):
+        ``q = (1 - label_smoothing) * t + label_smoothing / K``, t one-hot or soft. The loss is then
+        ``mean over n of -sum(q[n] * log(y[n]))``, as in PyTorch, without the book's 1e-7.
 
     Attributes
     ----------
@@ -26,13 +34,17 @@ class SoftmaxWithLoss:
     _soft: Array | None
     _dtype: np.dtype[Any]
 
-    def __init__(self) -> None:
+    def __init__(self, label_smoothing: float = 0.0) -> None:
+        if not 0 <= number(label_smoothing, "SoftmaxWithLoss: label_smoothing") <= 1:
+            raise ValueError(f"SoftmaxWithLoss: label_smoothing must be from 0 to 1, got {label_smoothing!r}")
+        self.label_smoothing = label_smoothing
         self.loss: float | None = None
         self.y: Array | None = None
         self.t: Array | None = None
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
+        smoothing = f"label_smoothing={self.label_smoothing}" if self.label_smoothing else ""
+        return f"{type(self).__name__}({smoothing})"
 
     def forward(self, x: ArrayLike, t: ArrayLike) -> float:
         """Return the loss of the scores `x` (N, K) for the labels `t`; 0 for an empty batch.
@@ -56,16 +68,29 @@ class SoftmaxWithLoss:
             cause = "; for one sample: x[None]" if x.ndim == 1 else ""
             raise ValueError(f"{where}: x has shape {x.shape}, expected (N, K), one column a class{cause}")
         N, K = x.shape
-        labels, soft = class_labels(where, t, N, K)
+        labels, soft = self.targets(where, t, N, K)
         y, losses = np.empty((N, K), compute), np.empty(N, compute)
         kernels.softmax_loss_forward(contiguous(x, compute), labels, y, losses)
-        self._y, self._labels, self._soft, self._dtype = y, labels, soft, dtype
-        self.y, self.t = y.astype(dtype, copy=False), t
-        self.loss = float(losses.sum(dtype=np.float64)) / max(N, 1)
+        self.take(float(losses.sum(dtype=np.float64)) / max(N, 1), y, t, labels, soft)
+        self.y, self._dtype = y.astype(dtype, copy=False), dtype
+        assert self.loss is not None
         return self.loss
 
+    def targets(self, where: str, t: ArrayLike, N: int, K: int) -> tuple[Array, Array | None]:
+        """Return `class_labels`, the rows smoothed."""
+        labels, soft = class_labels(where, t, N, K)
+        if not self.label_smoothing:
+            return labels, soft
+        if soft is None:
+            soft = np.zeros((N, K))
+            soft[np.arange(N), labels] = 1
+        return labels, (1 - self.label_smoothing) * soft + self.label_smoothing / K
+
     def take(self, loss: float, y: Array, t: Array, labels: Array, soft: Array | None) -> None:
-        """Remember a forward pass that an engine has computed; see the attributes and `class_labels`."""
+        """Remember a forward pass, computed here or by an engine; see the attributes and `targets`."""
+        if self.label_smoothing and soft is not None:
+            logarithms = np.log(np.maximum(y, np.finfo(y.dtype).tiny), dtype=np.float64)
+            loss = float(-(soft * logarithms).sum()) / max(len(y), 1)
         self.loss, self.y, self.t = loss, y, t
         self._y, self._labels, self._soft, self._dtype = y, labels, soft, y.dtype
 

@@ -67,6 +67,7 @@ class DeepConvNet(Network):
         if np.shape(input_dim) != (3,):
             raise ValueError(f"DeepConvNet: input_dim is {input_dim!r}, expected (channels, height, width)")
         shape = tuple(whole(n, "DeepConvNet: each of input_dim", 1) for n in input_dim)
+        self.input_dim = shape
         hidden_size = whole(hidden_size, "DeepConvNet: hidden_size", 1)
         output_size = whole(output_size, "DeepConvNet: output_size", 1)
         self._rng = None if seed is None else np.random.default_rng(seed)

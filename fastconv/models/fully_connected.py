@@ -34,6 +34,7 @@ class FullyConnected(NamedLayers):
         if not np.iterable(hidden_size_list):
             raise TypeError(f"{where}: hidden_size_list is {hidden_size_list!r}, expected a sequence of integers")
         self.input_size = whole(input_size, f"{where}: input_size", 1)
+        self.input_dim = (self.input_size,)
         self.hidden_size_list = [whole(n, f"{where}: each of hidden_size_list", 1) for n in hidden_size_list]
         self.output_size = whole(output_size, f"{where}: output_size", 1)
         self.hidden_layer_num = len(self.hidden_size_list)

@@ -9,7 +9,9 @@ from ..engine import Network
 
 
 class NamedLayers(Network):
-    """A network with its layers in a dictionary."""
+    """A network with its layers in a dictionary; files have the book's names, 'W1', 'b1', ..."""
+
+    _numbered = True
 
     @property
     def layers(self) -> Mapping[str | int, Any]:

@@ -51,6 +51,7 @@ class SimpleConvNet(NamedLayers):
         if missing:
             raise ValueError(f"SimpleConvNet: conv_param has no {', '.join(sorted(missing))}")
         C, H, W = (whole(n, "SimpleConvNet: each of input_dim", 1) for n in input_dim)
+        self.input_dim = (C, H, W)
         FN, size, stride, pad = (whole(conv_param[key], f"SimpleConvNet: conv_param[{key!r}]", least) for key, least in
                                  (("filter_num", 1), ("filter_size", 1), ("stride", 1), ("pad", 0)))
         hidden_size = whole(hidden_size, "SimpleConvNet: hidden_size", 1)

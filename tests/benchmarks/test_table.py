@@ -12,8 +12,8 @@ from fastconv import dispatch
 
 CHEAP = ["gemm/tiny", "gemm/square-256", "max_pooling_*/deepconvnet-3", "average_pooling_*/deepconvnet-3",
          "convolution_*/deepconvnet-5", "convolution_*/resnext-grouped", "col2im/vgg-4_1", "im2col/vgg-4_1",
-         "adam_update/1M", "softmax_*", "batch_normalization_*", "dropout_*", "layer/[ABDRS]*", "inference/batch-8",
-         "training-step/batch-10", "two-pools/product-and-convolution"]
+         "adam_update/1M", "softmax_*", "batch_normalization_*", "lrn_*", "dropout_*", "layer/[ABDRS]*",
+         "inference/batch-8", "training-step/batch-10", "two-pools/product-and-convolution"]
 
 
 def test_every_operation_has_a_row():

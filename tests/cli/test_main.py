@@ -17,11 +17,11 @@ def test_python_m_fastconv():
     command = [sys.executable, "-m", "fastconv", "--help"]
     run = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert run.returncode == 0 and not run.stderr
-    for word in ("usage: fastconv", "train", "evaluate", "predict", "info"):
+    for word in ("usage: fastconv", "train", "evaluate", "predict", "summary", "info"):
         assert word in run.stdout
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "info"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "summary", "info"])
 def test_help_has_examples(capsys, command):
     with pytest.raises(SystemExit) as stop:
         main([command, "--help"])

@@ -109,3 +109,14 @@ def test_empty_batch_leaves_the_running_statistics():
     network.gradient(x, t, index=np.zeros(0, int))
     network.loss(x[:0], t[:0])
     np.testing.assert_array_equal((layer.running_mean, layer.running_var), kept)
+
+
+@pytest.mark.parametrize("t", [labels(), np.eye(5)[labels()] * 0.9 + 0.02], ids=["integers", "soft"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_label_smoothing(t, dtype):
+    network = images(dtype)
+    plain = network.gradient(samples(SHAPE).astype(dtype), t)
+    network.last_layer.label_smoothing = 0.2  # the same plan serves both
+    assert_right(network, samples(SHAPE).astype(dtype), t)
+    smoothed = network.gradient(samples(SHAPE).astype(dtype), t)
+    assert all(np.abs(plain[key] - smoothed[key]).max() > 1e-4 for key in plain)

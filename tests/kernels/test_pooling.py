@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from kernels.harness import assert_close, sample, sum_bound
 
-# x (N, H, W, C), window, stride, pad
+# x (N, H, W, C), window, stride, pad, do the last windows stick out?
 CASES = [
     ((1, 1, 1, 1), (1, 1), (1, 1), (0, 0)),
     ((2, 6, 4, 3), (2, 2), (2, 2), (0, 0)),
@@ -23,7 +23,16 @@ CASES = [
     ((7, 12, 14, 33), (3, 3), (2, 2), (1, 1)),
     ((0, 6, 4, 3), (2, 2), (2, 2), (0, 0)),
 ]
-cases = pytest.mark.parametrize("shape, window, stride, pad", CASES)
+CEIL_MODE = [
+    ((2, 7, 5, 17), (2, 2), (2, 2), (0, 0)),
+    ((1, 8, 9, 5), (3, 2), (2, 3), (1, 1)),
+    ((2, 6, 8, 33), (3, 3), (2, 2), (0, 0)),
+    ((1, 5, 6, 1), (3, 4), (3, 5), (2, 1)),
+    ((2, 2, 3, 3), (3, 4), (2, 3), (0, 0)),  # a window larger than the image
+    ((1, 5, 4, 16), (2, 2), (2, 3), (1, 1)),  # one more window would begin behind the image
+]
+CASES = [(*case, False) for case in CASES] + [(*case, True) for case in CEIL_MODE]
+cases = pytest.mark.parametrize("shape, window, stride, pad, ceil_mode", CASES)
 
 
 def with_ties(*shape):
@@ -60,8 +69,8 @@ def max_pooling(fill, shape, *geometry):
 
 @cases
 @fills
-def test_max_pooling(run, dtype, fill, shape, window, stride, pad):
-    x, maxima, dout, expected, magnitude = max_pooling(fill, shape, window, stride, pad)
+def test_max_pooling(run, dtype, fill, shape, window, stride, pad, ceil_mode):
+    x, maxima, dout, expected, magnitude = max_pooling(fill, shape, window, stride, pad, ceil_mode)
     x, dout = x.astype(dtype), dout.astype(dtype)
     out = run("max_pooling_forward", x, window, stride, pad, outputs=[maxima.shape])
     np.testing.assert_array_equal(out, maxima)
@@ -70,18 +79,18 @@ def test_max_pooling(run, dtype, fill, shape, window, stride, pad):
 
 
 @cases
-def test_average_pooling(run, dtype, shape, window, stride, pad):
+def test_average_pooling(run, dtype, shape, window, stride, pad, ceil_mode):
     x = sample(*shape, offset=3)
-    expected = naive.average_pooling_forward(x, window, stride, pad)
-    magnitude = naive.average_pooling_forward(abs(x), window, stride, pad)
+    expected = naive.average_pooling_forward(x, window, stride, pad, ceil_mode)
+    magnitude = naive.average_pooling_forward(abs(x), window, stride, pad, ceil_mode)
     bound = sum_bound(np.prod(window), magnitude, dtype)
     out = run("average_pooling_forward", x.astype(dtype), window, stride, pad, outputs=[expected.shape])
     assert_close(out, expected, bound)
 
     dout = sample(*expected.shape)
     dx = run("average_pooling_backward", dout.astype(dtype), window, stride, pad, outputs=[shape])
-    expected = naive.average_pooling_backward(dout, shape, window, stride, pad)
-    magnitude = naive.average_pooling_backward(abs(dout), shape, window, stride, pad)
+    expected = naive.average_pooling_backward(dout, shape, window, stride, pad, ceil_mode)
+    magnitude = naive.average_pooling_backward(abs(dout), shape, window, stride, pad, ceil_mode)
     assert_close(dx, expected, sum_bound(np.prod(window), magnitude, dtype))
 
 

@@ -161,3 +161,40 @@ def test_wrong_arguments_are_refused():
         Dropout(rng=7)
     with pytest.raises(TypeError, match="rng must be a numpy.random.Generator, got RandomState"):
         Dropout(rng=np.random.RandomState(0))
+
+
+# ---- inverted
+
+def test_inverted_training_scales_what_is_kept(rng):
+    x = rng.normal(3, 1, (40, 50))
+    layer = Dropout(0.3, rng=FixedKey(), inverted=True)
+    mask = naive_mask(77, (40, 50), 0.3)
+    np.testing.assert_allclose(layer.forward(x), x * mask / 0.7, 1e-14)
+    np.testing.assert_allclose(layer.backward(x), x * mask / 0.7, 1e-14)
+    np.testing.assert_array_equal(layer.mask, mask)
+    assert repr(layer) == "Dropout(0.3, inverted=True)"
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.uint8])
+def test_inverted_inference_is_the_identity(rng, dtype):
+    x = (9 * rng.random((4, 3, 5, 2))).astype(dtype)
+    out = Dropout(0.4, inverted=True).forward(x, train_flg=False)
+    np.testing.assert_array_equal(out, x)
+    assert out.dtype == Dropout(0.4).forward(x, train_flg=False).dtype
+
+
+def test_the_mean_of_inverted_training_is_that_of_inference():
+    out = Dropout(0.4, rng=np.random.default_rng(1), inverted=True).forward(np.ones(100_000, np.float32))
+    assert out.dtype == np.float32 and abs(out.mean() - 1) < 0.01
+
+
+@pytest.mark.parametrize("ratio, expected", [(1, 0), (0, 1), (-1, 1)])
+def test_inverted_at_the_ends(ratio, expected):
+    layer = Dropout(0.5, rng=FixedKey(), inverted=True)
+    layer.dropout_ratio = ratio
+    np.testing.assert_array_equal(layer.forward(np.ones(1000)), expected)
+    np.testing.assert_array_equal(layer.backward(np.ones(1000)), expected)
+
+
+def test_inverted_gradients(rng):
+    gradient_check.check(Dropout(0.4, rng=FixedKey(), inverted=True), rng.normal(size=(2, 3, 4, 2)))

@@ -72,6 +72,55 @@ def test_soft_rows_are_taken_as_in_the_book(rng, dtype):
     np.testing.assert_allclose(dx, (layer.y - soft) / 5, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize("smoothing", [0.1, 0.75, 1.0])
+def test_label_smoothing_is_the_cross_entropy_of_smoothed_rows(rng, smoothing, soft):
+    x, t = rng.normal(1, 2, (4, 5)), np.array([0, 4, 2, 2])
+    rows = rng.dirichlet(np.ones(5), 4) if soft else np.eye(5)[t]
+    layer = SoftmaxWithLoss(label_smoothing=smoothing)
+
+    def cross_entropy():
+        total = 0.0
+        for n in range(4):
+            logarithm = np.log(np.exp(x[n]).sum())
+            total -= sum(((1 - smoothing) * rows[n, k] + smoothing / 5) * (x[n, k] - logarithm) for k in range(5))
+        return total / 4
+
+    for labels in (rows,) if soft else (rows, t):
+        assert layer.forward(x, labels) == layer.loss == pytest.approx(cross_entropy(), rel=1e-13)
+        assert gradient_check.relative_error(layer.backward(), gradient_check.numerical(cross_entropy, x)) < 1e-10
+
+
+def test_label_smoothing_in_float32_has_a_loss_where_probabilities_underflow():
+    layer = SoftmaxWithLoss(0.5)
+    assert 0.25 * 87 < layer.forward(np.array([[0.0, 1e4]], np.float32), [1]) < 0.25 * 88
+    dx = layer.backward()
+    assert dx.dtype == np.float32
+    np.testing.assert_array_equal(dx, [[-0.25, 0.25]])
+
+
+def test_no_label_smoothing_changes_nothing(rng):
+    x, t = rng.normal(size=(5, 4)).astype(np.float32), np.array([3, 0, 2, 2, 1])
+    plain, layer = SoftmaxWithLoss(), SoftmaxWithLoss(label_smoothing=0)
+    for labels in (t, np.eye(4)[t], np.eye(4)[t] * 0.9 + 0.025):
+        assert plain.forward(x, labels) == layer.forward(x, labels)
+        assert plain.backward().tobytes() == layer.backward().tobytes()
+    assert repr(layer) == "SoftmaxWithLoss()" and repr(SoftmaxWithLoss(0.1)) == "SoftmaxWithLoss(label_smoothing=0.1)"
+
+
+def test_an_empty_batch_has_no_loss_with_label_smoothing():
+    layer = SoftmaxWithLoss(0.1)
+    assert layer.forward(np.zeros((0, 4)), []) == 0.0
+    assert layer.backward().shape == (0, 4)
+
+
+@pytest.mark.parametrize("wrong, error", [(-0.1, ValueError), (1.5, ValueError), (np.nan, ValueError),
+                                          ("a", TypeError)])
+def test_a_wrong_label_smoothing_is_refused(wrong, error):
+    with pytest.raises(error, match="SoftmaxWithLoss: label_smoothing must be"):
+        SoftmaxWithLoss(wrong)
+
+
 def test_rows_that_merely_count_like_one_hot_rows_are_soft():
     layer = SoftmaxWithLoss()
     layer.forward(np.zeros((2, 2)), np.array([[2.0, 0.0], [0.0, 1.0]]))

@@ -6,10 +6,13 @@ import numpy as np
 
 from fastconv import layers
 from fastconv.layers import (
+    LRN,
     Affine,
     BatchNormalization,
     Convolution,
     Dropout,
+    Flatten,
+    GlobalAveragePooling,
     Pooling,
     Relu,
     Sigmoid,
@@ -38,6 +41,11 @@ LAYERS = {
     "Convolution with groups": (_convolution((6, 2, 2, 3), (1, 2), (0, 2), dilation=2, groups=2), IMAGES),
     "Pooling": (lambda dtype: Pooling(2, 3, 2, 1), IMAGES),
     "average Pooling": (lambda dtype: Pooling(3, 2, (1, 2), (1, 0), mode="average"), IMAGES),
+    "Pooling with ceil_mode": (lambda dtype: Pooling(2, 3, 3, (1, 0), ceil_mode=True), IMAGES),
+    "GlobalAveragePooling": (lambda dtype: GlobalAveragePooling(), IMAGES),
+    "Flatten": (lambda dtype: Flatten(), IMAGES),
+    "Flatten of rows": (lambda dtype: Flatten(), ROWS),
+    "LRN": (lambda dtype: LRN(4, 1.5, 2.0, 0.6), IMAGES),
     "Affine on images": (lambda dtype: Affine(_random((120, 3), dtype, 2), _random(3, dtype, 3)), IMAGES),
     "Affine on rows": (lambda dtype: Affine(_random((7, 3), dtype, 2), _random(3, dtype, 3)), ROWS),
     "Relu": (lambda dtype: Relu(), IMAGES),

@@ -30,6 +30,7 @@ from .elementwise import relu_backward, relu_forward, sigmoid_backward, sigmoid_
 from .gemm import bias_backward, gemm  # noqa: E402
 from .im2col import col2im, im2col  # noqa: E402
 from .loss import softmax_forward, softmax_loss_backward, softmax_loss_forward  # noqa: E402
+from .lrn import lrn_backward, lrn_forward  # noqa: E402
 from .optimizer import (  # noqa: E402
     adagrad_update,
     adam_update,
@@ -62,6 +63,8 @@ __all__ = [
     "dropout_forward",
     "gemm",
     "im2col",
+    "lrn_backward",
+    "lrn_forward",
     "max_pooling_backward",
     "max_pooling_forward",
     "momentum_update",

@@ -18,7 +18,8 @@ def max_pooling_forward(x, window, stride, pad, out, n_threads):
 
 
 def average_pooling_forward(x, window, stride, pad, out, n_threads):
-    """x (N,H,W,C) to out (N,OH,OW,C): sum over the window / window area; padding counts as zeros."""
+    """x (N,H,W,C) to out (N,OH,OW,C): sum over the window / its area; padding counts as zeros, what
+    is behind it does not count."""
     pool = pool_record(x.shape[1:], out.shape[1:], window, stride, pad)
     _average_forward(threads_for(n_threads, x.size), pool, out.shape[0] * out.shape[1], flat(x), flat(out))
 
@@ -30,7 +31,7 @@ def max_pooling_backward(dout, x, out, window, stride, pad, dx, n_threads):
 
 
 def average_pooling_backward(dout, window, stride, pad, dx, n_threads):
-    """dx (N,H,W,C): each dout / window area goes to every pixel of its window."""
+    """dx (N,H,W,C): each dout / its window's area goes to every pixel of its window."""
     pool = pool_record(dx.shape[1:], dout.shape[1:], window, stride, pad)
     _average_backward(threads_for(n_threads, dx.size), pool, dx.shape[0], flat(dout), flat(dx))
 

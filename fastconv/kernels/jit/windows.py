@@ -45,6 +45,12 @@ def inside(first, size, limit):
     return max(first, 0), min(first + size, limit)
 
 
+@inline
+def counted(o, size, stride, pad, limit):
+    """Return how many pixels of window o an average counts along one axis: padding, but nothing behind it."""
+    return min(size, limit + 2 * pad - o * stride)
+
+
 @inner
 def max_row(p, x, x_at, oh, out, out_at):
     """Write row oh of the maxima of the image that begins at x_at; nan wins."""
@@ -73,12 +79,14 @@ def max_row(p, x, x_at, oh, out, out_at):
 @inner
 def average_row(p, x, x_at, oh, out, out_at):
     """Write row oh of the averages of the image that begins at x_at; padding counts as zeros."""
-    c, x_row, pw, sw, left, width, area = p.c, p.x_row, p.pw, p.sw, p.left, p.w, p.ph * p.pw
+    c, x_row, pw, sw, left, width = p.c, p.x_row, p.pw, p.sw, p.left, p.w
     lanes = LINE_BYTES // x.itemsize
     whole = c // lanes * lanes
     h0, h1 = inside(oh * p.sh - p.top, p.ph, p.h)
+    rows = counted(oh, p.ph, p.sh, p.top, p.h)
     for ow in range(p.ow):
         w0, w1 = inside(ow * sw - left, pw, width)
+        area = rows * counted(ow, pw, sw, left, width)
         first, to = x_at + h0 * x_row + w0 * c, out_at + ow * c
         for k in range(0, whole, lanes):
             total = fill(out, 0)
@@ -142,13 +150,15 @@ def max_tail(x, x_at, x_row, dx, dx_at, dx_row, c, rows, columns, best, value):
 @inner
 def average_gradient(p, dout, dout_at, dx, dx_at, channels=-1):
     """Add to dx, which is clear: each dout / window area goes to every pixel of its window."""
-    c, dx_row, pw, sw, left, width, area = p.c, p.dx_row, p.pw, p.sw, p.left, p.w, p.ph * p.pw
+    c, dx_row, pw, sw, left, width = p.c, p.dx_row, p.pw, p.sw, p.left, p.w
     lanes, used = LINE_BYTES // dx.itemsize, c if channels < 0 else channels
     whole = used // lanes * lanes
     for oh in range(p.oh):
         h0, h1 = inside(oh * p.sh - p.top, p.ph, p.h)
+        rows = counted(oh, p.ph, p.sh, p.top, p.h)
         for ow in range(p.ow):
             w0, w1 = inside(ow * sw - left, pw, width)
+            area = rows * counted(ow, pw, sw, left, width)
             to, d = dx_at + h0 * dx_row + w0 * c, dout_at + oh * p.dout_row + ow * c
             for k in range(0, whole, lanes):
                 share = divided(load(dout, d + k), area)

@@ -14,7 +14,7 @@ import sys
 # slowest first; the portable level is built on every machine
 LEVELS = ("baseline", "x86_64_v3", "x86_64_v4")
 MODULES = ("convolution", "im2col", "pooling", "gemm", "elementwise", "dropout", "loss",
-           "batch_normalization", "optimizer", "plan")
+           "batch_normalization", "lrn", "optimizer", "plan")
 
 cpu = importlib.import_module(f"{__name__}.baseline.cpu")
 # every level shares one pool: the kernels find it under this name when they are loaded

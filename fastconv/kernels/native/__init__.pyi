@@ -45,6 +45,8 @@ from .loss import (
 from .loss import (
     softmax_loss_forward as softmax_loss_forward,
 )
+from .lrn import lrn_backward as lrn_backward
+from .lrn import lrn_forward as lrn_forward
 from .optimizer import (
     adagrad_update as adagrad_update,
 )

@@ -33,7 +33,8 @@ def max_pooling_forward(cnp.ndarray x, tuple window, tuple stride, tuple pad, cn
 
 
 def average_pooling_forward(cnp.ndarray x, tuple window, tuple stride, tuple pad, cnp.ndarray out, int n_threads):
-    """x (N,H,W,C) to out (N,OH,OW,C): sum over the window / window area; padding counts as zeros."""
+    """x (N,H,W,C) to out (N,OH,OW,C): sum over the window / its area; padding counts as zeros, what
+    is behind it does not count."""
     forward(x, out, window, stride, pad, False, n_threads)
 
 
@@ -44,7 +45,7 @@ def max_pooling_backward(cnp.ndarray dout, cnp.ndarray x, cnp.ndarray out, tuple
 
 
 def average_pooling_backward(cnp.ndarray dout, tuple window, tuple stride, tuple pad, cnp.ndarray dx, int n_threads):
-    """dx (N,H,W,C): each dout / window area goes to every pixel of its window."""
+    """dx (N,H,W,C): each dout / its window's area goes to every pixel of its window."""
     backward(dout, dout, dout, window, stride, pad, dx, False, n_threads)
 
 

@@ -29,12 +29,16 @@ cdef struct Window:     # the part of a window inside the image
     ptrdiff_t w1
 
 
-
 cdef inline Window inside(const Pool* s, ptrdiff_t oh, ptrdiff_t ow) noexcept nogil:
     cdef Window v
     v.h0, v.w0 = max(oh * s.sh - s.top, 0), max(ow * s.sw - s.left, 0)
     v.h1, v.w1 = min(oh * s.sh - s.top + s.ph, s.h), min(ow * s.sw - s.left + s.pw, s.w)
     return v
+
+
+cdef inline ptrdiff_t area_of(const Pool* s, ptrdiff_t oh, ptrdiff_t ow) noexcept nogil:
+    """Return how many pixels an average counts: padding, but nothing behind it."""
+    return min(s.ph, s.h + 2 * s.top - oh * s.sh) * min(s.pw, s.w + 2 * s.left - ow * s.sw)
 
 
 cdef inline void max_row(const Pool* s, const real* image, ptrdiff_t oh, real* out) noexcept nogil:
@@ -73,9 +77,10 @@ cdef inline void average_row(const Pool* s, const real* image, ptrdiff_t oh, rea
     cdef ptrdiff_t ow, h, w, c
     cdef const real* x
     cdef Window v
-    cdef real area = <real> (s.ph * s.pw)
+    cdef real area
     for ow in range(s.ow):
         v = inside(s, oh, ow)
+        area = <real> area_of(s, oh, ow)
         memset(out, 0, s.c * sizeof(real))
         for h in range(v.h0, v.h1):
             for w in range(v.w0, v.w1):
@@ -126,11 +131,12 @@ cdef inline void max_gradient(const Pool* s, const real* dout, const real* x, co
 
 cdef inline void average_gradient(const Pool* s, const real* dout, real* dx, ptrdiff_t channels) noexcept nogil:
     cdef ptrdiff_t oh, ow, h, w, c, to
-    cdef real area = <real> (s.ph * s.pw)
+    cdef real area
     cdef Window v
     for oh in range(s.oh):
         for ow in range(s.ow):
             v = inside(s, oh, ow)
+            area = <real> area_of(s, oh, ow)
             for h in range(v.h0, v.h1):
                 for w in range(v.w0, v.w1):
                     to = h * s.dx_row + w * s.c

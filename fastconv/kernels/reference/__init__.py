@@ -26,6 +26,7 @@ from fastconv.kernels.reference.loss import (
     softmax_loss_backward,
     softmax_loss_forward,
 )
+from fastconv.kernels.reference.lrn import lrn_backward, lrn_forward
 from fastconv.kernels.reference.optimizer import (
     adagrad_update,
     adam_update,
@@ -58,6 +59,8 @@ __all__ = [
     "dropout_forward",
     "gemm",
     "im2col",
+    "lrn_backward",
+    "lrn_forward",
     "max_pooling_backward",
     "max_pooling_forward",
     "momentum_update",

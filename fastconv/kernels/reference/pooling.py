@@ -1,4 +1,7 @@
-"""Pooling over NHWC images, one strided rectangle per tap of the window. Needs pad < window."""
+"""Pooling over NHWC images, one strided rectangle per tap of the window. Needs pad < window.
+
+The last windows may stick out over the end of the padded images; each has at least one pixel of its image.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,7 @@ def max_pooling_backward(dout, x, out, window, stride, pad, dx, n_threads):
 
 
 def average_pooling_forward(x, window, stride, pad, out, n_threads):
-    """Sum of each window over the window's whole area: padding counts as zeros.
+    """Sum of each window over its area: padding counts as zeros, what is behind the padding does not count.
 
     Parameters
     ----------
@@ -55,7 +58,7 @@ def average_pooling_forward(x, window, stride, pad, out, n_threads):
     out[...] = 0
     for _, _, o, i in taps(x.shape, out.shape, window, stride, pad):
         out[o] += x[i]
-    out /= window[0] * window[1]
+    out /= _areas(x.shape, out, window, stride, pad)
 
 
 def average_pooling_backward(dout, window, stride, pad, dx, n_threads):
@@ -69,6 +72,13 @@ def average_pooling_backward(dout, window, stride, pad, dx, n_threads):
     n_threads : int, ignored
     """
     dx[...] = 0
+    shares = dout / _areas(dx.shape, dout, window, stride, pad)
     for _, _, o, i in taps(dx.shape, dout.shape, window, stride, pad):
-        dx[i] += dout[o]
-    dx /= window[0] * window[1]
+        dx[i] += shares[o]
+
+
+def _areas(x_shape, out, window, stride, pad):
+    """Return the pixels (OH, OW, 1) of the windows that lie in the padded image, in the dtype of `out`."""
+    rows, columns = (np.minimum(window[a], x_shape[1 + a] + 2 * pad[a] - np.arange(out.shape[1 + a]) * stride[a])
+                     for a in (0, 1))
+    return np.multiply.outer(rows, columns)[..., None].astype(out.dtype)

@@ -1,0 +1,46 @@
+"""Samples of any shape as rows."""
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..arrays import Array, as_array, channels_last, from_channels_last, result_dtype
+from ..shapes import Shape, check_dout
+
+
+class Flatten:
+    """Everything after the first axis as one, in the order of the axes: images (N, C, H, W) to (N, C * H * W).
+
+    `Affine` does so by itself.
+    """
+
+    _x_shape: Shape
+    _dtype: np.dtype[Any]
+
+    def __init__(self) -> None:
+        self._shape: Shape | None = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+    def forward(self, x: ArrayLike) -> Array:
+        """Return (N, D) for `x` (N, ...) of D values a sample: a view on x where its memory and dtype allow it."""
+        x = as_array("Flatten.forward", "x", x)
+        self._dtype, _ = result_dtype("Flatten.forward", x=x)
+        if not x.ndim:
+            raise ValueError("Flatten.forward: x is a scalar, expected (N, ...)")
+        self._x_shape, self._shape = x.shape, (len(x), math.prod(x.shape[1:]))
+        return x.reshape(self._shape).astype(self._dtype, copy=False)
+
+    def backward(self, dout: ArrayLike) -> Array:
+        """Return `dout` (N, D) in the shape of x."""
+        dout = np.asarray(dout)
+        check_dout("Flatten.backward", dout, self._shape)
+        dtype, _ = result_dtype("Flatten.backward", dout=dout, out=self._dtype)
+        dx = dout.reshape(self._x_shape)
+        if dx.ndim == 4:
+            return from_channels_last(channels_last(dx, dtype), dtype)
+        return dx.astype(dtype, copy=False)

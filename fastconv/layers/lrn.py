@@ -1,0 +1,73 @@
+"""Local response normalization (Krizhevsky, Sutskever and Hinton, 2012, section 3.3)."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..arrays import Array, as_array, channels_last, contiguous, from_channels_last, result_dtype
+from ..dispatch import kernels
+from ..shapes import Shape, check_dout, check_images, number, whole
+
+
+class LRN:
+    """``out = x / (k + alpha / n * sum(x**2)) ** beta``, the sum over n channels around each value's own.
+
+    They are the channels from ``c - n // 2`` to ``c + (n - 1) // 2``, as far as there are any. The paper's alpha is
+    not divided by n; this one is, as in PyTorch, so the paper's 1e-4 is ``alpha=5e-4`` here.
+
+    Parameters
+    ----------
+    n : int
+    k, alpha, beta : float
+
+    Attributes
+    ----------
+    n, k, alpha, exponent
+        `exponent` is beta: a network takes an attribute `beta` for a parameter that it trains.
+    """
+
+    _x: Array
+    _dtype: np.dtype[Any]
+    _settings: tuple[int, float, float, float]
+
+    def __init__(self, n: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75) -> None:
+        self.n, self.k, self.alpha, self.exponent = n, k, alpha, beta
+        self.settings()
+        self._shape: Shape | None = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(n={self.n}, k={self.k}, alpha={self.alpha}, beta={self.exponent})"
+
+    def settings(self) -> tuple[int, float, float, float]:
+        """Return n, k, alpha and beta as a kernel takes them.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If n is no integer of at least 1, or another is no number.
+        """
+        return (whole(self.n, "LRN: n", 1), number(self.k, "LRN: k"), number(self.alpha, "LRN: alpha"),
+                number(self.exponent, "LRN: beta"))
+
+    def forward(self, x: ArrayLike) -> Array:
+        """Return the normalized images (N, C, H, W) of `x` (N, C, H, W)."""
+        where = "LRN.forward"
+        x = as_array(where, "x", x)
+        dtype, compute = result_dtype(where, x=x)
+        check_images(where, x.shape)
+        self._x, self._dtype, self._shape, self._settings = channels_last(x, compute), dtype, x.shape, self.settings()
+        out = np.empty_like(self._x)
+        kernels.lrn_forward(self._x, *self._settings, out)
+        return from_channels_last(out, dtype)
+
+    def backward(self, dout: ArrayLike) -> Array:
+        """Return dx (N, C, H, W) for `dout` (N, C, H, W)."""
+        dout = np.asarray(dout)
+        check_dout("LRN.backward", dout, self._shape)
+        dtype, compute = result_dtype("LRN.backward", dout=dout, out=self._dtype)
+        x = contiguous(self._x, compute)
+        dx = np.empty_like(x)
+        kernels.lrn_backward(channels_last(dout, compute), x, *self._settings, dx)
+        return from_channels_last(dx, dtype)
