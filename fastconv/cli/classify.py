@@ -138,13 +138,15 @@ def _names(args: argparse.Namespace, classes: int) -> list[str] | None:
 
 def _preprocessing(args: argparse.Namespace, network: Network, classes: int) -> Callable[[NDArray[Any]], NDArray[Any]]:
     """Return what the images go through: ``--preprocessing``, the file's own, or that of where the file is from."""
-    from ..preprocessing import MeanStd
+    from ..preprocessing import HALF, MeanStd
     own = getattr(network, "preprocessing", None)
     from_torch = Path(args.weights).suffix in (".pth", ".pt") or classes == IMAGENET_CLASSES
-    if args.preprocessing == "imagenet" or (args.preprocessing == "auto" and own is None and from_torch):
-        own = MeanStd()
-    elif args.preprocessing == "none" or own is None:
+    wanted = args.preprocessing
+    if wanted == "auto" and own is None:
+        wanted = "none" if not from_torch else "half" if args.model == "googlenet" else "imagenet"
+    if wanted == "none":
         return lambda images: images
+    own = {"imagenet": MeanStd(), "half": MeanStd(HALF, HALF)}.get(wanted, own)
     return lambda images: _prepared(own, images)
 
 
