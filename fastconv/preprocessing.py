@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of ImageNet's training set, as torchvision's weights expect
 IMAGENET_STD = (0.229, 0.224, 0.225)
+HALF = (0.5, 0.5, 0.5)  # mean and deviation that bring 0..1 to -1..1, as torchvision's GoogLeNet does itself
 
 
 class MeanStd:

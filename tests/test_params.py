@@ -1,6 +1,7 @@
 """Parameter files: what is written comes back, and an old file survives a failed write."""
 import os
 import pickle
+import pickletools
 import stat
 import sys
 
@@ -40,6 +41,14 @@ def test_others_can_read_our_files(tmp_path):
         assert set(read) == set(some_arrays())
         for name, array in some_arrays().items():
             np.testing.assert_array_equal(read[name], array)
+
+
+def test_frames_of_a_pickle_end_where_instructions_do(tmp_path):
+    params.save(tmp_path / "p.pkl", {"W1": np.ones(3), "W2": np.ones(9999)})
+    instructions = list(pickletools.genops((tmp_path / "p.pkl").read_bytes()))
+    starts = {position for _, _, position in instructions}
+    frames = [position + 9 + size for instruction, size, position in instructions if instruction.name == "FRAME"]
+    assert frames and starts.issuperset(frames)
 
 
 def test_we_can_read_others_files(tmp_path):

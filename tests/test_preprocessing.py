@@ -100,6 +100,11 @@ def test_what_does_not_fit(call, error, reason):
         call()
 
 
+def test_differences_that_float32_holds_of_numbers_that_it_does_not():
+    images = RNG.random((2, 1, 5, 4))
+    np.testing.assert_allclose(ChannelMean([1e6])(1e6 + images), images, atol=1e-6)
+
+
 def test_a_fit_that_fails_changes_nothing():
     fitted = ChannelMean([0.5])
     with pytest.raises(ValueError):

@@ -63,11 +63,11 @@ def run(args: argparse.Namespace) -> int:
 
 def number_of_classes(path: str, arrays: Mapping[str, NDArray[Any]]) -> int:
     """Return how many classes weights are for: the outputs of the last fully connected layer."""
-    matrices = [name for name, array in arrays.items() if array.ndim == 2 and not name.startswith("aux")]
+    matrices = [name for name, array in arrays.items() if array.ndim == 2]
     if not matrices:
         raise CommandError(f"{path}: there are no weights of a fully connected layer, so these are not the parameters "
                            "of a network that classifies")
-    last = max(matrices, key=_natural)
+    last = max(matrices, key=_natural)  # "fc" comes after GoogLeNet's "aux1.fc2", "classifier.6" after "classifier.3"
     return arrays[last].shape[0 if last.endswith(".weight") else 1]  # the book's W1, W2 have the outputs second
 
 
@@ -138,13 +138,15 @@ def _names(args: argparse.Namespace, classes: int) -> list[str] | None:
 
 def _preprocessing(args: argparse.Namespace, network: Network, classes: int) -> Callable[[NDArray[Any]], NDArray[Any]]:
     """Return what the images go through: ``--preprocessing``, the file's own, or that of where the file is from."""
-    from ..preprocessing import MeanStd
+    from ..preprocessing import HALF, MeanStd
     own = getattr(network, "preprocessing", None)
     from_torch = Path(args.weights).suffix in (".pth", ".pt") or classes == IMAGENET_CLASSES
-    if args.preprocessing == "imagenet" or (args.preprocessing == "auto" and own is None and from_torch):
-        own = MeanStd()
-    elif args.preprocessing == "none" or own is None:
+    wanted = args.preprocessing
+    if wanted == "auto" and own is None:
+        wanted = "none" if not from_torch else "half" if args.model == "googlenet" else "imagenet"
+    if wanted == "none":
         return lambda images: images
+    own = {"imagenet": MeanStd(), "half": MeanStd(HALF, HALF)}.get(wanted, own)
     return lambda images: _prepared(own, images)
 
 

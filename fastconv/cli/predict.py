@@ -39,9 +39,10 @@ def add_to(commands: Any) -> None:
     photos.add_argument("--top", type=whole_number(1), default=5, metavar="K", help="best classes to show (default: 5)")
     photos.add_argument("--size", type=whole_number(1), metavar="N",
                         help="height and width of the network's input (default: the model's, 224 for most)")
-    photos.add_argument("--preprocessing", choices=("auto", "imagenet", "none"), default="auto",
-                        help="imagenet: ImageNet's mean and deviation; none: pixels from 0 to 1; auto: what the file "
-                             "of weights has, else imagenet for 1000 classes or PyTorch's files (default: auto)")
+    photos.add_argument("--preprocessing", choices=("auto", "imagenet", "half", "none"), default="auto",
+                        help="imagenet: ImageNet's mean and deviation; half: pixels from -1 to 1; none: from 0 to 1; "
+                             "auto: what the file of weights has, else for 1000 classes and for PyTorch's files what "
+                             "torchvision's weights expect, half for googlenet and imagenet for others (default: auto)")
     add_threads(parser)
     parser.set_defaults(fail=parser.error)
 

@@ -80,6 +80,10 @@ def imagenet(x):
     return (x - MEAN) / STD
 
 
+def half(x):
+    return 2 * x - 1
+
+
 def as_is(x):
     return x
 
@@ -100,7 +104,8 @@ def assert_predicted(found, expected, photos, top):
 @pytest.mark.parametrize("suffix", [".npz", ".safetensors", ".pkl"])
 @pytest.mark.parametrize("classes, options, prepare, top", [
     (7, (), as_is, 5), (7, ("--top", 2), as_is, 2), (4, (), as_is, 4), (1000, (), imagenet, 5),
-    (1000, ("--preprocessing", "none"), as_is, 5), (7, ("--preprocessing", "imagenet"), imagenet, 5),
+    (1000, ("--preprocessing", "none"), as_is, 5), (7, ("--preprocessing", "half"), half, 5),
+    (7, ("--preprocessing", "imagenet"), imagenet, 5),
 ])
 def test_classes_and_probabilities(capsys, photos, suffix, classes, options, prepare, top):
     arrays = weights(classes)
@@ -118,6 +123,15 @@ def test_weights_of_pytorch(capsys, photos, is_zip):
     torch.save({"state_dict": state, "epoch": 90}, "w.pth", _use_new_zipfile_serialization=is_zip)
     found, _ = predicted(capsys, "--weights", "w.pth", *photos)
     assert_predicted(found, probabilities(arrays, photos, imagenet), photos, 5)
+
+
+@pytest.mark.parametrize("classes, prepare", [(1000, half), (7, as_is)])
+def test_googlenet_of_torchvision_takes_pixels_from_minus_1_to_1(capsys, photos, monkeypatch, classes, prepare):
+    monkeypatch.setitem(fastconv.models.ZOO, "googlenet", Tiny)
+    arrays = weights(classes)
+    params.save("w.npz", arrays)
+    found, _ = predicted(capsys, "--model", "googlenet", "--weights", "w.npz", *photos)
+    assert_predicted(found, probabilities(arrays, photos, prepare), photos, 5)
 
 
 def test_more_photos_than_fit_in_a_batch(capsys, photos, monkeypatch):

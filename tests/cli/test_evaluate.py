@@ -30,7 +30,7 @@ def test_for_people(capsys, data, network):
 @pytest.mark.parametrize("name, content, reason", [
     ("missing.pkl", None, "train a network first"),
     ("broken.pkl", b"not a pickle", "broken.pkl"),
-    ("params.txt", b"", "expected .pkl or .npz"),
+    ("params.txt", b"", "expected .pkl, .npz, .safetensors"),
     ("other.pkl", b"\x80\x04}.", "other.pkl"),
 ])
 def test_parameters_that_cannot_be_used(capsys, tmp_path, data, name, content, reason):

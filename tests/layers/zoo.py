@@ -7,6 +7,7 @@ import numpy as np
 from fastconv import layers
 from fastconv.layers import (
     LRN,
+    AdaptiveAveragePooling,
     Affine,
     BatchNormalization,
     Convolution,
@@ -51,6 +52,8 @@ LAYERS = {
     "Relu": (lambda dtype: Relu(), IMAGES),
     "Sigmoid": (lambda dtype: Sigmoid(), IMAGES),
     "Dropout": (lambda dtype: Dropout(0.3, rng=np.random.default_rng(9)), IMAGES),
+    "inverted Dropout": (lambda dtype: Dropout(0.3, rng=np.random.default_rng(9), inverted=True), IMAGES),
+    "AdaptiveAveragePooling": (lambda dtype: AdaptiveAveragePooling(2, 4), IMAGES),
     "BatchNormalization per channel": (_batch_normalization(4), IMAGES),
     "BatchNormalization per feature": (_batch_normalization(120), IMAGES),
     "BatchNormalization of rows": (_batch_normalization(7), ROWS),
