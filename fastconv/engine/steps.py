@@ -60,8 +60,8 @@ class Steps:
         Parameters
         ----------
         shared : bool
-            All workers share each step, instead of taking images of their own through all of them. A few images at
-            a time go through the early steps, for they are large, and more through the late ones, whose weights are many.
+            All workers share each step, instead of taking images of their own through all of them. A few images at a
+            time go through the early steps, for they are large, and more through the late ones, for their weights are.
         """
         self.tensors = [tensor for tensor in self.tensors if tensor.first >= 0]
         ends = [i for i, step in enumerate(self.steps) if step["name"] in ENDS]  # of segments

@@ -49,7 +49,7 @@ cdef run(cnp.ndarray dout, cnp.ndarray x, Response rule, cnp.ndarray out, work t
     s.scratch = scratch.memory
     with nogil:
         parallel_for(n_threads, parts(s.count, s.rows), task, &s)
-    free_scratch(scratch)
+    free_scratch(&scratch)
 
 
 cdef void forward_task(void* context, ptrdiff_t task, int worker) noexcept nogil:

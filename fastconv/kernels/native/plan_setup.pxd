@@ -121,7 +121,7 @@ cdef inline int set_step(Step* s, const Run* run, Filters* filters, Columns* col
         m = &run.maps[s.out]
         s.clear = m.before > 0 or m.after > 0
     s.columns = &columns[<ptrdiff_t> given["columns"]] if "columns" in given else NULL
-    s.by_rows = s.run in (take_images, give_rows, by_rule, slice_step, scale_step, pooling, normalize)
+    s.by_rows = s.run in (take_images, give_rows, by_rule, slice_step, scale_step, pooling, normalize, lrn)
     if given["name"] == "filter_data" and s.b >= 0 and run.maps[s.b].after < run.maps[s.out].after:
         s.filters.back[0].room = False  # whole tiles would read behind the mask
     if "response" in given:

@@ -289,7 +289,7 @@ cdef inline void lrn_rows(const Step* step, Chunk* k, const real* x, real* scrat
     cdef const Map* mo = map_of(k, step.out)
     cdef ptrdiff_t n, h, w
     for n in range(k.n):
-        for h in range(m.h):
+        for h in range(first_row(k, m.h), last_row(k, m.h)):
             for w in range(m.w):
                 normalize_responses(&step.response, x + n * m.image + h * m.row + w * m.c, scratch,
                                     out + n * mo.image + h * mo.row + w * m.c)
