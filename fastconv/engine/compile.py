@@ -400,18 +400,24 @@ class Schedule(Steps):
         sources, xs = self.graph.inputs[node], self._sources(node)
         if len({(x.h, x.w, x.c) for x in xs}) > 1 or len({self.images[i] for i in sources}) > 1 or len(xs) < 2:
             raise NotCompiled(f"layers[{node}] adds arrays of different shapes, or only one")
+        relu = self._only_reader(node, Relu)
+        last = node if relu is None else relu
         out = xs[0]
-        for x in xs[1:]:
+        for number, x in enumerate(xs[1:], 2):
             total = self.like(x)
-            self.step("sum", a=out, b=x, out=total)
+            self.step("sum_relu" if number == len(xs) and relu is not None else "sum", a=out, b=x, out=total)
             out = total
 
         def back(dout: Tensor) -> None:
+            if relu is not None:
+                dout = self._through_relu(last, dout, out)
             for source in sources:
                 self._give(source, dout)
 
-        self._define(node, out, self.images[sources[0]], back)
-        return {node}
+        self._define(last, out, self.images[sources[0]], back)
+        if relu is not None:
+            self.relus.add(last)
+        return {n for n in (node, relu) if n is not None}
 
     def _concat(self, node: int, layer: Concat) -> set[int]:
         sources, xs = self.graph.inputs[node], self._sources(node)

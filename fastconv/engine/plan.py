@@ -16,7 +16,7 @@ from ..layers import LRN, BatchNormalization, Convolution, Dropout, Pooling
 from ..threads import get_num_threads
 from .compile import NotCompiled, Schedule, is_overridden
 from .graph import Graph
-from .statistics import Statistics
+from .statistics import Folded, Statistics
 from .tensors import Tensor
 
 KEPT = 8  # plans per network
@@ -40,8 +40,7 @@ class Plan:
                                 schedule.local_bytes, schedule.batch_bytes, schedule.most, schedule.gradient,
                                 schedule.winograd, schedule.segments)
         self._layers, self._dropouts, self._dtype = schedule.filter_layers, schedule.dropouts, schedule.dtype
-        self._folded = [None if layer is None else Statistics(layer, (np.size(layer.gamma),), self._dtype)
-                        for layer in schedule.folded]
+        self._folded = Folded(schedule.folded, self._dtype)
         self._normalizations = [Statistics(layer, shape, self._dtype) for layer, shape in schedule.normalizations]
         self._training, self.shared = schedule.training, bool(schedule.segments)
         self._settings = _settings(schedule.graph.layers)
@@ -102,11 +101,9 @@ class Plan:
 
     def _parameters(self) -> list[tuple[np.ndarray, np.ndarray | None, np.ndarray | None]]:
         """Return weight, bias and what the weights of each output are multiplied by."""
-        return [self._parameters_of(layer, folded) for layer, folded in zip(self._layers, self._folded, strict=True)]
-
-    def _parameters_of(self, layer: Any, folded: Statistics | None) -> tuple[np.ndarray, Any, Any]:
-        W, b = contiguous(layer.W, self._dtype), None if layer.b is None else contiguous(layer.b, self._dtype)
-        return (W, b, None) if folded is None else (W, *folded.bias_and_scale(b))
+        biases = [None if layer.b is None else contiguous(layer.b, self._dtype) for layer in self._layers]
+        return [(contiguous(layer.W, self._dtype), bias, scale) for layer, (bias, scale)
+                in zip(self._layers, self._folded.biases_and_scales(biases), strict=True)]
 
     def _gradient_arrays(self, layer: Any) -> tuple[np.ndarray, np.ndarray]:
         outputs = layer.W.shape[0 if layer.W.ndim == 4 else 1]

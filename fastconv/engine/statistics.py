@@ -32,14 +32,6 @@ class Statistics:
         given = [np.ascontiguousarray(self.frame.columns(vector)) for vector in vectors]
         return *given, *(np.empty(count, self.dtype) for _ in range(6 - len(given)))
 
-    def bias_and_scale(self, b: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        """Return what makes filters that normalize their outputs by the running statistics: each output's bias,
-        ``beta + (b - mean) * scale``, and what its weights are multiplied by, ``scale = gamma / sqrt(var + eps)``."""
-        gamma, beta, mean, var = (column.astype(np.float64) for column in self.columns(False)[:4])
-        scale = gamma / np.sqrt(var + self.layer.eps)
-        bias = beta + ((0 if b is None else b) - mean) * scale
-        return bias.astype(self.dtype), scale.astype(self.dtype)
-
     def keep(self, columns: tuple[np.ndarray, ...], batch_size: int, gradient: bool) -> None:
         """Move the layer's running statistics by those of a run, and take its gradients."""
         layer, rows = self.layer, batch_size * math.prod(self.shape) // self.frame.features
@@ -49,3 +41,38 @@ class Statistics:
         if gradient:
             layer.dgamma = to_parameter(self.frame.features_of(dgamma), layer.gamma, self.dtype)
             layer.dbeta = to_parameter(self.frame.features_of(dbeta), layer.beta, self.dtype)
+
+
+class Folded:
+    """BatchNormalization layers that follow filters, whose running statistics those take in.
+
+    ``gamma * (x * W + b - mean) / std + beta`` is a convolution with ``scale * W``, ``scale = gamma / std``, and the bias
+    ``beta + (b - mean) * scale``.
+    """
+
+    def __init__(self, layers: list[BatchNormalization | None], dtype: np.dtype[Any]) -> None:
+        self.statistics = [None if layer is None else Statistics(layer, (np.size(layer.gamma),), dtype)
+                           for layer in layers]
+        self.dtype = dtype
+        self.eps = np.concatenate([np.full(s.frame.features, s.layer.eps) for s in self.statistics if s is not None]
+                                  or [np.empty(0)])
+
+    def biases_and_scales(self, biases: list[np.ndarray | None]) -> list[tuple[Any, Any]]:
+        """Return for each filter its bias, and the factor of each output's weights or None."""
+        columns = [None if s is None else s.columns(False)[:4] for s in self.statistics]
+        given = [c for c in columns if c is not None]
+        if not given:
+            return [(b, None) for b in biases]
+        gamma, beta, mean, var = (np.concatenate(c, dtype=np.float64) for c in zip(*given, strict=True))
+        own = np.concatenate([np.zeros(len(c[0])) if b is None else b
+                              for b, c in zip(biases, columns, strict=True) if c is not None])
+        scale = gamma / np.sqrt(var + self.eps)
+        bias = beta + (own - mean) * scale
+        all_biases, all_scales = bias.astype(self.dtype), scale.astype(self.dtype)
+        result: list[tuple[Any, Any]] = []
+        first = 0
+        for b, c in zip(biases, columns, strict=True):
+            last = first + (0 if c is None else len(c[0]))
+            result.append((b, None) if c is None else (all_biases[first:last], all_scales[first:last]))
+            first = last
+        return result

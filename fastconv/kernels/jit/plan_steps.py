@@ -13,7 +13,8 @@ from .plan_state import KINDS, float32_at, float64_at, place, uint8_at
 from .relu_pool import relu_unpool_rows
 from .windows import average_gradient, average_row, clear, max_gradient, max_row
 
-(INPUT, OUTPUT, FILTER, FILTER_DATA, FILTER_WEIGHT, RELU, RELU_GRADIENT, SIGMOID, SIGMOID_GRADIENT, SUM, COPY, SLICE,
+(INPUT, OUTPUT, FILTER, FILTER_DATA, FILTER_WEIGHT, RELU, RELU_GRADIENT, SIGMOID, SIGMOID_GRADIENT, SUM, SUM_RELU, COPY,
+ SLICE,
  SCALE, MAX_POOLING, AVERAGE_POOLING, MAX_POOLING_GRADIENT, AVERAGE_POOLING_GRADIENT, UNPOOL, DROPOUT, DROPOUT_GRADIENT,
  LOSS, MEAN, VARIANCE, NORMALIZE, NORMALIZE_SUMS, NORMALIZE_GRADIENT, LRN, LRN_GRADIENT, FLATTEN,
  UNFLATTEN) = KINDS.values()
@@ -142,6 +143,10 @@ def rule_row(kind, values, a_at, b_at, width, out_at):
     elif kind == SUM:
         for i in range(width):
             out[i] = a[i] + b[i]
+    elif kind == SUM_RELU:
+        for i in range(width):
+            total = a[i] + b[i]
+            out[i] = zero if total <= 0 else total
     else:
         for i in range(width):
             out[i] = a[i]

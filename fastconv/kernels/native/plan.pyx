@@ -97,6 +97,7 @@ cdef class Plan:
     cdef ptrdiff_t most_depth  # of a line of filters
     cdef bint packed
     cdef list segments
+    cdef list constant       # parameters that cannot change
 
     def __cinit__(self, bint single, maps, filters, columns, steps, ptrdiff_t local_bytes, ptrdiff_t batch_bytes,
                   ptrdiff_t most, bint training, bint winograd, segments=()):
@@ -105,7 +106,7 @@ cdef class Plan:
         self.run.steps = <Step*> zeros(self.n_steps * sizeof(Step))
         self.filters = <Filters*> zeros(self.n_filters * sizeof(Filters))
         self.run.single, self.run.most, self.training, self.run.shared = single, most, training, len(segments) > 0
-        self.segments = list(segments)
+        self.segments, self.constant = list(segments), []
         self.run.local_bytes, self.batch_bytes = up_to(local_bytes, LINE_BYTES), batch_bytes
         for i, m in enumerate(maps):
             set_map(&self.run.maps[i], m)
@@ -335,31 +336,36 @@ cdef class Plan:
         return 0
 
     cdef bint is_stale(self, parameters, int n_threads) except -1:
-        """Say whether the weights have to be packed: always, but in a prediction with the same values as the last one."""
+        """Say whether the weights have to be packed: always, but in a prediction with the same values as the last one.
+
+        An array that owns its memory and is read-only has the same values as long as it is the same array.
+        """
         cdef ptrdiff_t size = 0, pieces = 0, i
         cdef bint stale = not self.packed
         cdef cnp.ndarray a
         if self.training:
             return True
+        cdef list watched = [], constant = []
         for number, triple in enumerate(parameters):
             for array in triple:
                 if array is not None and not self.filters[<ptrdiff_t> number].in_place:
-                    pieces += parts(cnp.PyArray_NBYTES(array), PIECE)
+                    (constant if array.base is None and not array.flags.writeable else watched).append(array)
+        if len(constant) != len(self.constant) or any([a is not b for a, b in zip(constant, self.constant)]):
+            self.constant, stale = constant, True
+        for a in watched:
+            pieces += parts(cnp.PyArray_NBYTES(a), PIECE)
         if pieces != self.n_pieces:
             free(self.pieces)
             self.pieces, self.n_pieces = NULL, 0
             self.pieces = <Piece*> zeros(pieces * sizeof(Piece))
             self.n_pieces, stale = pieces, True
         pieces = 0
-        for number, triple in enumerate(parameters):
-            for array in triple:
-                if array is not None and not self.filters[<ptrdiff_t> number].in_place:
-                    a = array
-                    size = cnp.PyArray_NBYTES(a)
-                    for i in range(parts(size, PIECE)):
-                        self.pieces[pieces].first = <char*> cnp.PyArray_DATA(a) + i * PIECE
-                        self.pieces[pieces].size = min(PIECE, size - i * PIECE)
-                        pieces += 1
+        for a in watched:
+            size = cnp.PyArray_NBYTES(a)
+            for i in range(parts(size, PIECE)):
+                self.pieces[pieces].first = <char*> cnp.PyArray_DATA(a) + i * PIECE
+                self.pieces[pieces].size = min(PIECE, size - i * PIECE)
+                pieces += 1
         with nogil:
             parallel_for(1 if pieces < 8 else n_threads, pieces, look_at_piece, self.pieces)
         for i in range(pieces):

@@ -7,7 +7,7 @@ from .columns cimport (finish_mean, finish_products, finish_variance, normalize,
 from .common cimport LINE_BYTES, up_to
 from .convolution_plan cimport Filters
 from .philox cimport dropout_threshold
-from .plan_state cimport (COPY, RELU, RELU_GRADIENT, SHARED_IMAGES, SIGMOID, SIGMOID_GRADIENT, SUM, Chunk, Columns, Map,
+from .plan_state cimport (COPY, RELU, RELU_GRADIENT, SHARED_IMAGES, SIGMOID, SIGMOID_GRADIENT, SUM, SUM_RELU, Chunk, Columns, Map,
                           Rule, Run, Step)
 from .plan_steps cimport (by_rule, dropout, dropout_gradient, filter_data_gradient, filter_forward,
                           filter_weight_gradient, flatten, give_rows, lrn, lrn_gradient, pooling, pooling_gradient,
@@ -164,7 +164,7 @@ cdef inline action action_of(str name) except NULL:
     if name == "filter": return filter_forward
     if name == "filter_data": return filter_data_gradient
     if name == "filter_weight": return filter_weight_gradient
-    if name in ("relu", "relu_gradient", "sigmoid", "sigmoid_gradient", "sum", "copy"): return by_rule
+    if name in ("relu", "relu_gradient", "sigmoid", "sigmoid_gradient", "sum", "sum_relu", "copy"): return by_rule
     if name == "slice": return slice_step
     if name == "scale": return scale_step
     if name in ("max_pooling", "average_pooling"): return pooling
@@ -190,4 +190,5 @@ cdef inline Rule rule_of(str name):
     if name == "relu_gradient": return RELU_GRADIENT
     if name == "sigmoid": return SIGMOID
     if name == "sigmoid_gradient": return SIGMOID_GRADIENT
+    if name == "sum_relu": return SUM_RELU
     return SUM if name == "sum" else COPY

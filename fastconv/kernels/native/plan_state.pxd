@@ -49,6 +49,7 @@ cdef enum Rule:              # of a step that goes element by element
     SIGMOID
     SIGMOID_GRADIENT         # of (dout, out)
     SUM
+    SUM_RELU                 # of two branches, the positive part
     COPY
 
 cdef struct Step:

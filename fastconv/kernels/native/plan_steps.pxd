@@ -7,8 +7,8 @@ from .common cimport real
 from .convolution_plan cimport data_gradient_images, forward_images, weight_gradient_images
 from .philox cimport dropout_range
 from .exponential cimport exponential
-from .plan_state cimport (RELU, RELU_GRADIENT, SIGMOID, SIGMOID_GRADIENT, SUM, Chunk, Map, Rule, Run, Step, at, first_row,
-                          last_row)
+from .plan_state cimport (RELU, RELU_GRADIENT, SIGMOID, SIGMOID_GRADIENT, SUM, SUM_RELU, Chunk, Map, Rule, Run, Step, at,
+                          first_row, last_row)
 from .relu_pool cimport relu_unpool_rows
 from .response cimport normalize_responses, response_gradient
 from .softmax cimport cross_entropy, softmax_row
@@ -152,6 +152,7 @@ cdef inline void by_rule(const Step* step, Chunk* k) noexcept nogil:
 
 cdef inline void rule_row(Rule rule, const real* a, const real* b, ptrdiff_t size, real* out) noexcept nogil:
     cdef ptrdiff_t i
+    cdef real total
     if rule == RELU:
         for i in range(size):
             out[i] = 0 if a[i] <= 0 else a[i]
@@ -167,6 +168,10 @@ cdef inline void rule_row(Rule rule, const real* a, const real* b, ptrdiff_t siz
     elif rule == SUM:
         for i in range(size):
             out[i] = a[i] + b[i]
+    elif rule == SUM_RELU:
+        for i in range(size):
+            total = a[i] + b[i]
+            out[i] = 0 if total <= 0 else total
     else:
         memcpy(out, a, size * sizeof(real))
 
