@@ -130,12 +130,8 @@ class Graph:
 
 
 def learned(layer: Any) -> list[str]:
-    """Return the names of the layer's parameters: those of `LEARNED` that it has and that are not None.
-
-    A `beta` without a `gamma` is none: it is LRN's exponent.
-    """
-    names = [name for name in LEARNED if getattr(layer, name, None) is not None]
-    return names if "gamma" in names else [name for name in names if name != "beta"]
+    """Return the names of the layer's parameters: those of `LEARNED` that it has and that are not None."""
+    return [name for name in LEARNED if getattr(layer, name, None) is not None]
 
 
 def _backward(layer: Any, dout: np.ndarray, need_dx: bool, n_inputs: int) -> Sequence[Any]:

@@ -54,6 +54,7 @@ class AlexNet(ImageNetwork):
             raise ValueError(f"AlexNet: variant is {variant!r}, expected {' or '.join(map(repr, VARIANTS))}")
         self.variant, self.is_small = variant, bool(small)
         if variant == "paper":
+            self.multiple = 2
             self._paper()
         else:
             self._one_tower()

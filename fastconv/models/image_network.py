@@ -40,6 +40,8 @@ class ImageNetwork(Network):
         Dtype of the parameters.
     """
 
+    multiple = 1  # numbers of channels are rounded to multiples of it, so that they can be cut into groups
+
     def __init__(self, input_dim: tuple[int, ...], num_classes: int, width: float, dtype: DTypeLike) -> None:
         super().__init__(dtype=dtype)
         where = type(self).__name__
@@ -67,14 +69,14 @@ class ImageNetwork(Network):
         """Return the shape of a sample of a node's output; by default the last one's."""
         return self._shapes[len(self._graph.layers) - 1 if node is None else node]
 
-    def channels(self, count: int, groups: int = 1) -> int:
-        """Return so many channels times the width, at least 1, a multiple of the groups."""
-        return max(1, round(count * self.width / groups)) * groups
+    def channels(self, count: int) -> int:
+        """Return so many channels times the width, rounded, at least one `multiple`."""
+        return max(1, round(count * self.width / self.multiple)) * self.multiple
 
     def conv(self, name: str, filters: int, size: int, stride: int = 1, pad: int = 0, *, groups: int = 1,
              bias: bool = True, reads: int | None = None) -> int:
         """Add a convolution of `filters` times the width square filters."""
-        FN = self.channels(filters, groups)
+        FN = self.channels(filters)
         W = np.zeros((FN, self.shape(reads)[0] // groups, size, size), self.dtype)
         return self.add(Convolution(W, np.zeros(FN) if bias else None, stride, pad, groups=groups), inputs=reads,
                         name=name)

@@ -8,6 +8,7 @@ from engine.toys import two_affine
 from fastconv.engine import Network
 from fastconv.layers import Affine, BatchNormalization, Convolution, Relu
 from fastconv.models import SimpleConvNet, SmallResNet, TwoLayerNet
+from fastconv.preprocessing import ChannelMean, MeanStd
 
 
 def named(seed=0, dtype=np.float32, statistics=True):
@@ -58,7 +59,7 @@ def test_one_name_missing_means_the_book_s():
     assert list(network.state()) == list(network.params)
 
 
-@pytest.mark.parametrize("suffix", [".pkl", ".npz"])
+@pytest.mark.parametrize("suffix", [".pkl", ".npz", ".safetensors"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_round_trip(tmp_path, suffix, dtype):
     network, other = named(0), named(1, dtype)
@@ -172,6 +173,19 @@ def test_preprocessing_is_saved_with_the_parameters(tmp_path):
         assert file["preprocessing.by"] == 3
     other.load_params(tmp_path / "p.npz")
     assert type(other.preprocessing) is Shift and other.preprocessing.by == 3
+
+
+@pytest.mark.parametrize("saved", [MeanStd(), MeanStd([0.5], [0.25]), ChannelMean([0.1, 0.2, 0.3])])
+@pytest.mark.parametrize("before", [None, MeanStd([0.1], [0.2]), ChannelMean([0.3])])
+def test_a_file_brings_fastconv_s_own_preprocessing(saved, before, tmp_path):
+    network, other = named(0), named(1)
+    network.preprocessing, other.preprocessing = saved, before
+    network.save_params(tmp_path / "p.safetensors")
+    other.load_params(tmp_path / "p.safetensors")
+    assert type(other.preprocessing) is type(saved) and other.preprocessing is not saved
+    images = np.random.default_rng(0).integers(0, 256, (2, len(saved.mean), 4, 3), np.uint8)
+    np.testing.assert_allclose(other.preprocessing(images), saved(images), 1e-6, 1e-6)
+    np.testing.assert_array_equal(other.predict(X), network.predict(X))
 
 
 def test_a_file_without_preprocessing_leaves_it():

@@ -7,7 +7,7 @@ from models.comparison import assert_names, cases, compare
 from models.overfit import assert_overfits
 
 import fastconv
-from fastconv.layers import LRN, AdaptiveAveragePooling, Dropout
+from fastconv.layers import LRN, AdaptiveAveragePooling, Convolution, Dropout
 from fastconv.models import AlexNet
 
 VARIANTS = ["paper", "one-tower"]
@@ -55,6 +55,13 @@ def test_one_tower_averages_other_sizes_to_6x6():
 def test_small_form_takes_any_image(variant, input_dim):
     network = AlexNet.small(input_dim, 3, variant=variant, width=0.1, seed=0)
     assert network.predict(np.zeros((2, *input_dim), np.float32)).shape == (2, 3)
+
+
+@pytest.mark.parametrize("width", [0.03, 0.05, 0.11, 0.3])
+def test_groups_fit_at_any_width(width):
+    network = AlexNet.small((1, 9, 8), 3, variant="paper", width=width, seed=0)
+    assert [layer.groups for layer in network.layers if isinstance(layer, Convolution)] == [1, 2, 1, 2, 2]
+    assert network.predict(np.zeros((1, 1, 9, 8), np.float32)).shape == (1, 3)
 
 
 def test_wrong_arguments():

@@ -45,9 +45,9 @@ def test_every_network_takes_its_input_and_classes(name):
 def test_he_s_weights(make):
     network = make(seed=0)
     deviations = [np.std(W) * np.sqrt(np.prod(W.shape[1:]) if W.ndim == 4 else len(W)) for key, W in
-                  network.params.items() if key.startswith("W") and W.size > 2000]
+                  network.params.items() if key.startswith("W") and W.size > 500]
     assert deviations
-    np.testing.assert_allclose(deviations, np.sqrt(2), rtol=0.06)
+    np.testing.assert_allclose(deviations, np.sqrt(2), rtol=0.1)
     for key, value in network.params.items():
         if not key.startswith("W"):
             np.testing.assert_array_equal(value, 1 if key.startswith("gamma") else 0)
@@ -113,7 +113,9 @@ def test_one_network_s_weights_are_refused_by_another(make):
 def test_widths_are_rounded_to_whole_groups():
     network = ImageNetwork((3, 8, 8), 2, 0.1, np.float32)
     assert [network.channels(n) for n in (64, 96, 3)] == [6, 10, 1]
-    assert [network.channels(n, 2) for n in (256, 384, 3)] == [26, 38, 2]
+    network.multiple = 2
+    assert [network.channels(n) for n in (256, 384, 3)] == [26, 38, 2]
+    network.multiple = 1
     network.conv("a", 64, 3, (2, 1), 1)
     assert network.shape() == (6, 4, 8) == network.shape(0) and network.shape(-1) == (3, 8, 8)
 

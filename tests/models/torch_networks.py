@@ -27,8 +27,8 @@ class Classified(nn.Module):
 
 def alexnet(variant="one-tower", classes=1000, width=1.0, maps=6):
     """`maps`: the size of the last map, (h, w), for the variant that does not average it."""
-    def c(n, groups=1):
-        return channels(n, width, groups)
+    def c(n):
+        return channels(n, width, 1 if variant == "one-tower" else 2)
 
     if variant == "one-tower":
         features = [
@@ -39,7 +39,7 @@ def alexnet(variant="one-tower", classes=1000, width=1.0, maps=6):
             nn.Conv2d(c(256), c(256), 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2)]
         last, size = c(256) * 36, 6
     else:
-        second, fourth, fifth = c(256, 2), c(384, 2), c(256, 2)
+        second, fourth, fifth = c(256), c(384), c(256)
         features = [
             nn.Conv2d(3, c(96), 11, 4, 2), nn.ReLU(), nn.LocalResponseNorm(5, 1e-4, 0.75, 2.0), nn.MaxPool2d(3, 2),
             nn.Conv2d(c(96), second, 5, padding=2, groups=2), nn.ReLU(), nn.LocalResponseNorm(5, 1e-4, 0.75, 2.0),
