@@ -46,8 +46,8 @@ class Statistics:
 class Folded:
     """BatchNormalization layers that follow filters, whose running statistics those take in.
 
-    ``gamma * (x * W + b - mean) / std + beta`` is a convolution with ``scale * W``, ``scale = gamma / std``, and the bias
-    ``beta + (b - mean) * scale``.
+    ``gamma * (x * W + b - mean) / std + beta`` is a convolution with ``scale * W``, where ``scale = gamma / std``, and
+    the bias ``beta + (b - mean) * scale``.
     """
 
     def __init__(self, layers: list[BatchNormalization | None], dtype: np.dtype[Any]) -> None:
