@@ -20,6 +20,7 @@ from . import state, summary
 from .compile import NotCompiled
 from .graph import INPUT, Graph, Sources, learned
 from .parameters import Parameters
+from .parts import images_at_a_time
 from .plan import Plans
 
 PREPROCESSING = "preprocessing."  # what the names of its arrays start with
@@ -233,7 +234,7 @@ class Network:
         x = self._as_input(_samples(x))
 
         def loss(_: np.ndarray) -> float:  # by the layers: a plan would pack all parameters anew for each
-            return self._by_layers(x, t, gradient=False) + self.penalty
+            return self._by_layers(x, np.asarray(t), gradient=False) + self.penalty
 
         return {key: numerical_gradient(loss, value) for key, value in self.params.items()}
 
@@ -370,7 +371,7 @@ class Network:
         loss = self.last_layer
         found = self._plans.take(self._graph, loss, self.dtype, x, True, True, gradient)
         if isinstance(found, NotCompiled):
-            return self._by_layers(self._as_input(x if index is None else x[index]), t, gradient)
+            return self._by_layers(self._as_input(x if index is None else x[index]), np.asarray(t), gradient)
         try:
             plan = found[1]
             N = len(x) if index is None else len(index)
@@ -380,8 +381,29 @@ class Network:
             self._plans.give(*found)
         return loss.loss
 
-    def _by_layers(self, x: np.ndarray, t: ArrayLike, gradient: bool) -> float:
-        """Return the loss, with those of the auxiliary scores, layer by layer."""
+    def _by_layers(self, x: np.ndarray, t: np.ndarray, gradient: bool) -> float:
+        """Return the loss, with those of the auxiliary scores, layer by layer; a large batch's in parts."""
+        most = images_at_a_time(self._graph, self.last_layer, len(x), x.shape[1:], self.dtype.itemsize)
+        if not gradient or len(x) <= most or t.shape[:1] != x.shape[:1]:
+            return self._pass(x, t, gradient)
+        params, total = self.params, 0.0
+        y: list[np.ndarray] = []
+        sums: dict[str, np.ndarray] = {}
+        for first in range(0, len(x), most):
+            part = slice(first, first + most)
+            share = len(x[part]) / len(x)
+            total += share * self._pass(x[part], t[part], True, share)
+            y.append(self.last_layer.y)
+            for key, value in params.gradients().items():
+                sums[key] = np.add(sums[key], value, out=sums[key]) if key in sums else value
+        params.set_gradients(sums)
+        scores = np.concatenate(y)
+        self.last_layer.take(total, scores, t, *self.last_layer.targets("SoftmaxWithLoss.forward", t, *scores.shape))
+        self.last_layer.loss = total
+        return total
+
+    def _pass(self, x: np.ndarray, t: ArrayLike, gradient: bool, share: float = 1) -> float:
+        """Run the layers one by one; the gradients are those of `share` times the loss."""
         loss, weights = self.last_layer, self._graph.auxiliary
         y, *scores = self._graph.outputs(x, True, weights)
         total = float(loss.forward(y, t))
@@ -389,8 +411,9 @@ class Network:
         for (node, other), other_y in zip(losses.items(), scores, strict=True):
             total += weights[node] * float(other.forward(other_y, t))
         if gradient:
-            self._graph.backward(loss.backward(1), {node: weights[node] * other.backward(1)
-                                                    for node, other in losses.items()})
+            dout = loss.backward(1)
+            self._graph.backward(dout if share == 1 else dout * dout.dtype.type(share),
+                                 {node: share * weights[node] * other.backward(1) for node, other in losses.items()})
         if weights:
             loss.loss = total
         return total

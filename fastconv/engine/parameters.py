@@ -30,6 +30,11 @@ class Parameters(MutableMapping[str, np.ndarray]):
         """Return what the last backward pass left in the layers' `dW`, `db`, `dgamma`, `dbeta`, by key."""
         return {key: getattr(layer, f"d{attribute}") for key, (layer, attribute) in self._slots.items()}
 
+    def set_gradients(self, values: Mapping[str, Any]) -> None:
+        """Put gradients, by key, where the layers' backward passes leave them."""
+        for key, (layer, attribute) in self._slots.items():
+            setattr(layer, f"d{attribute}", values[key])
+
     def replace(self, values: Mapping[str, Any], where: str) -> None:
         """Set all parameters, or none.
 

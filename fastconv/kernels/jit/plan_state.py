@@ -34,7 +34,8 @@ MAP = np.dtype([(name, np.int64) for name in (
 KINDS = {name: number for number, name in enumerate((
     "input", "output", "filter", "filter_data", "filter_weight", "relu", "relu_gradient", "sigmoid",
     "sigmoid_gradient", "sum", "sum_relu", "copy", "slice", "scale", "max_pooling", "average_pooling",
-    "max_pooling_gradient", "average_pooling_gradient", "unpool", "dropout", "dropout_gradient", "loss", "mean", "variance", "normalize",
+    "max_pooling_gradient", "average_pooling_gradient", "unpool", "dropout", "dropout_gradient", "loss", "mean",
+    "variance", "normalize",
     "normalize_sums", "normalize_gradient", "lrn", "lrn_gradient", "flatten", "unflatten"))}
 
 STEP = np.dtype([*((name, np.int64) for name in (
