@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 IMAGENET_CLASSES, IMAGENET_SIZE = 1000, 224
 BORDER = 256 / 224  # the shorter side of a photo to the crop, in torchvision's evaluation
 BATCH = 8
-WHERE_NAMES_ARE = "https://raw.githubusercontent.com/pytorch/hub/master/imagenet_classes.txt"
+IMAGENET_NAMES = Path(__file__).parents[1] / "datasets" / "imagenet_classes" / "names.txt"
 
 
 def model_name(text: str) -> str:
@@ -41,6 +41,7 @@ def run(args: argparse.Namespace) -> int:
     names = _names(args, classes)
     images = [_photo(path, *network_input(args, arrays)) for path in args.images]
     network = _network(args, arrays)
+    network.freeze()
     arrays.clear()  # which may be hundreds of megabytes; the network has its own
     prepare = _preprocessing(args, network, classes)
     scores = [network.predict(prepare(np.stack(images[i:i + BATCH]))) for i in range(0, len(images), BATCH)]
@@ -54,8 +55,7 @@ def run(args: argparse.Namespace) -> int:
         for c in row["classes"]:
             say(args, f"  {c['probability']:7.2%}  {c['name'] or 'class {}'.format(c['class'])}")
     if not names:
-        say(args, "The classes have no names: --class-names FILE, one name per line"
-                  + (f"; those of ImageNet are at\n{WHERE_NAMES_ARE}" if classes == IMAGENET_CLASSES else "."))
+        say(args, "The classes have no names: --class-names FILE, one name per line.")
     if args.json:
         print(as_json({"model": args.model, "weights": args.weights, "images": found}))
     return 0
@@ -117,23 +117,26 @@ def _shortened(error: str, model: str, most: int = 12) -> str:
 
 
 def _names(args: argparse.Namespace, classes: int) -> list[str] | None:
-    """Return the names of the classes from ``--class-names``, or from what the file of weights says of itself."""
+    """Return the classes' names: those of ``--class-names``, of the file of weights, or of 1,000 classes ImageNet's."""
     from .. import params
     names: Any
     if args.class_names:
-        text = opened(lambda path: Path(path).read_text(encoding="utf-8"), args.class_names)
-        names = [line.strip() for line in text.strip().splitlines()]
+        names = _lines(opened(lambda path: Path(path).read_text(encoding="utf-8"), args.class_names))
     else:
         try:
             names = json.loads(opened(params.metadata, args.weights).get("class_names", "null"))
         except ValueError:
             names = None
         if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
-            return None
+            return _lines(IMAGENET_NAMES.read_text(encoding="utf-8")) if classes == IMAGENET_CLASSES else None
     if len(names) != classes:
         raise CommandError(f"{args.class_names or args.weights} has {len(names)} names, but {args.weights} is for "
                            f"{classes} classes")
     return names
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.strip().splitlines()]
 
 
 def _preprocessing(args: argparse.Namespace, network: Network, classes: int) -> Callable[[NDArray[Any]], NDArray[Any]]:

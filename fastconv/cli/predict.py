@@ -18,7 +18,7 @@ One digit per image: dark on light or light on dark, of any size, with some back
 cropped, scaled and centred as MNIST's digits were; images that look like MNIST's are taken as they are.
 
   fastconv predict --model resnet50 --weights resnet50-0676ba61.pth photo.jpg
-  fastconv predict --model vgg16 --weights vgg16-397923af.pth --class-names imagenet_classes.txt photos/*.jpg
+  fastconv predict --model vgg16 --weights vgg16-397923af.pth --top 3 photos/*.jpg
 
 With --model, photos are classified: resized and cropped to the middle as in training, by weights from
 torchvision (https://download.pytorch.org/models/...) or your own."""

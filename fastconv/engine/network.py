@@ -298,7 +298,9 @@ class Network:
         """
         for layer in self._graph.layers:
             for attribute in learned(layer):
-                array = np.array(getattr(layer, attribute), order="C")
+                array = getattr(layer, attribute)
+                if type(array) is not np.ndarray or array.base is not None or not array.flags.c_contiguous:
+                    array = np.array(array, order="C")  # what it is a view of could still be changed
                 array.flags.writeable = False
                 setattr(layer, attribute, array)
 

@@ -178,3 +178,49 @@ def test_memory_stays_what_it_is_for_many_images(shared):
     whole = network.predict(x)
     for n in range(0, 70, 8):
         np.testing.assert_array_equal(network.predict(x[n:n + 8]), whole[n:n + 8])
+
+
+def test_frozen_parameters_give_the_same_and_cannot_be_changed(shared):
+    network = residual(np.float32)
+    x = np.random.default_rng(0).normal(size=(3, 3, 20, 20)).astype(np.float32)
+    expected = network.predict(x)
+    network.freeze()
+    for _ in range(2):
+        np.testing.assert_array_equal(network.predict(x), expected)
+    for value in network.params.values():
+        with pytest.raises(ValueError, match="read-only"):
+            value *= 2
+
+
+def test_a_frozen_parameter_that_is_replaced_is_noticed(shared, tmp_path):
+    network = residual(np.float32)
+    x = np.ones((2, 3, 20, 20), np.float32)
+    network.freeze()
+    network.predict(x)
+    for key in ("W1", "b2", "gamma1", "W6"):
+        network.params[key] = network.params[key] + np.float32(0.5)
+        np.testing.assert_allclose(network.predict(x), layer_by_layer(network).predict(x), rtol=1e-3, atol=1e-3)
+    network.freeze()
+    network.predict(x)
+    other = residual(np.float32)
+    for value in other.params.values():
+        value *= 1.5
+    other.save_params(tmp_path / "other.npz")
+    network.load_params(tmp_path / "other.npz")
+    np.testing.assert_array_equal(network.predict(x), other.predict(x))
+    network.params["W1"][...] += 1  # it can be changed again
+    np.testing.assert_allclose(network.predict(x), layer_by_layer(network).predict(x), rtol=1e-3, atol=1e-3)
+
+
+def test_a_read_only_view_of_what_can_change_is_looked_at(shared):
+    network = residual(np.float32)
+    x = np.ones((2, 3, 20, 20), np.float32)
+    memory = network.layers[0].W.copy()
+    view = memory[:]
+    view.flags.writeable = False
+    network.layers[0].W = view
+    before = network.predict(x)
+    memory *= 2
+    after = network.predict(x)
+    assert not np.array_equal(after, before)
+    np.testing.assert_allclose(after, layer_by_layer(network).predict(x), rtol=1e-3, atol=1e-3)
