@@ -2,7 +2,10 @@
 
 The system hands out a large array as pages of zeros, at one page fault for each 4 KiB, and takes them back when it is
 freed: for 10 MB that takes longer than a ReLU. So the memory stays here. Every array on a block, views of views too,
-refers to the block itself; where nothing but the list below does, it is free.
+refers to the array that owns its memory; where only the block itself does, it is free.
+
+Blocks begin at a cache line, and not all at the same place of a page: such are the same sets of a cache, so that arrays
+that are gone through side by side would drive each other out.
 """
 from __future__ import annotations
 
@@ -18,6 +21,8 @@ LEAST = 1 << 18      # bytes; a smaller array the C library hands out again by i
 MOST_KEPT = 1 << 30  # bytes that nobody uses
 
 _ROUND = 1 << 16
+_LINE = 64
+_PLACES = 32         # lines of a page where blocks begin
 
 
 class Buffers(threading.local):
@@ -34,18 +39,20 @@ class Buffers(threading.local):
     def __init__(self) -> None:
         self.peak = 0
         self._blocks: dict[int, list[NDArray[np.uint8]]] = {}
-        probe = [np.empty(0)]
-        self._free = sys.getrefcount(probe[0])  # references to what only a list holds
+        self._made = 0
+        probe = [_block(_ROUND, 0)]
+        self._free = sys.getrefcount(probe[0].base)  # references to the memory of a block that nobody uses
 
     def take(self, size: int) -> NDArray[np.uint8]:
-        """Return a block of at least `size` bytes that nobody uses."""
+        """Return a block of at least `size` bytes that nobody uses; it is in use while something refers to its base."""
         size = -(-size // _ROUND) * _ROUND
         blocks = self._blocks.setdefault(size, [])
         for i in range(len(blocks)):
-            if sys.getrefcount(blocks[i]) == self._free:
+            if sys.getrefcount(blocks[i].base) == self._free:
                 return blocks[i]
         self._make_room(size)
-        block = np.empty(size, np.uint8)
+        block = _block(size, self._made % _PLACES)
+        self._made += 1
         blocks.append(block)
         return block
 
@@ -58,7 +65,7 @@ class Buffers(threading.local):
     def _unused(self) -> list[tuple[int, int]]:
         """Return the size of each free block and its place in the list of that size."""
         return [(size, i) for size, blocks in self._blocks.items() for i in range(len(blocks))
-                if sys.getrefcount(blocks[i]) == self._free]
+                if sys.getrefcount(blocks[i].base) == self._free]
 
     def _make_room(self, size: int) -> None:
         """Give free blocks back, the largest first, as far as one more of this size needs it."""
@@ -69,6 +76,13 @@ class Buffers(threading.local):
                 break
             del self._blocks[n][i]
             free -= n
+
+
+def _block(size: int, place: int) -> NDArray[np.uint8]:
+    """Return new memory that begins at a line, `place` lines behind the first."""
+    memory = np.empty(size + (_PLACES + 1) * _LINE, np.uint8)
+    start = -memory.__array_interface__["data"][0] % _LINE + place * _LINE
+    return memory[start:start + size]
 
 
 buffers = Buffers()

@@ -44,6 +44,12 @@ def test_memory_is_not_used_again_while_a_view_is_held(hold):
     assert address(empty((N,), FLOAT)) == where
 
 
+def test_blocks_begin_at_lines_that_are_not_all_the_same_place_of_a_page():
+    held = [empty((N,), FLOAT) for _ in range(8)]
+    assert all(address(x) % 64 == 0 for x in held)
+    assert len({address(x) % 4096 for x in held}) == 8
+
+
 def test_small_arrays_are_numpys_own():
     assert empty((3, 4), FLOAT).base is None
     assert empty((0, 4), FLOAT).shape == (0, 4)
@@ -61,7 +67,7 @@ def test_shape_and_dtype_are_those_asked_for(dtype):
 
 def test_memory_never_is_larger_than_what_was_in_use_at_once():
     mine = Buffers()
-    held = [mine.take(size) for size in (1 << 20, 2 << 20, 3 << 20)]
+    held = [mine.take(size)[:] for size in (1 << 20, 2 << 20, 3 << 20)]
     del held
     for size in (4 << 20, 5 << 20, 1 << 20, 6 << 20, 3 << 20):
         mine.take(size)
@@ -72,9 +78,9 @@ def test_memory_never_is_larger_than_what_was_in_use_at_once():
 def test_free_memory_is_bounded(monkeypatch):
     monkeypatch.setattr(buffers, "MOST_KEPT", 1 << 20)
     mine = Buffers()
-    held = [mine.take(1 << 19) for _ in range(8)]
+    held = [mine.take(1 << 19)[:] for _ in range(8)]
     del held
-    kept = mine.take(1 << 18)
+    kept = mine.take(1 << 18)[:]
     assert mine.sizes() == (len(kept), 1 << 20)
 
 

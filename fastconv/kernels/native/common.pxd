@@ -157,8 +157,9 @@ cdef inline Scratch new_scratch(size_t size) except *:
     if size >= LARGE_SCRATCH:
         from fastconv.buffers import buffers
         block = buffers.take(size + LINE_BYTES)
-        Py_INCREF(block)
-        s.block = <PyObject*> block
+        memory = block.base
+        Py_INCREF(memory)
+        s.block = <PyObject*> memory
         first = cnp.PyArray_DATA(<cnp.ndarray> block)
     else:
         first = s.allocated = malloc(size + LINE_BYTES)
