@@ -22,6 +22,9 @@ from .eager import engine
 from .networks import training_runner
 
 SIZE, CLASSES = (3, 224, 224), 1000
+# tolerance of float32 gradients, where rounding decides which side of a ReLU's kink or which maximum a value is: those
+# of PyTorch's two layouts differ by 0.004. Networks in float64 are compared to 1e-9 in the tests
+KINKS = 0.03
 # multiply-adds of one image, and of its first layer, whose data gradient nobody needs
 MULTIPLY_ADDS = {
     "vgg16": (15_470_264_320, 86_704_128),
@@ -59,15 +62,17 @@ def unsettle(network: Network, rng: np.random.Generator) -> None:
 
 def rows() -> list[Workload]:
     """Return inference, then training steps; a row's network is built when the row is measured."""
-    row = partial(Workload, group="photographs", bytes=lambda inputs: 0.0, headline=True, tolerance=1e-3, patience=50)
+    row = partial(Workload, group="photographs", bytes=lambda inputs: 0.0, headline=True, patience=50)
     oracle, makers = _makers(_infer, _infer_peer, peers.inference())
     found = [row(name=f"inference/{name}-batch-{n}", flops=2.0 * n * MULTIPLY_ADDS[name][0],
-                 make=partial(photographs, name, n), makers=makers, oracle=oracle) for name, n in INFERENCE]
+                 make=partial(photographs, name, n), makers=makers, oracle=oracle, tolerance=1e-3)
+             for name, n in INFERENCE]
     oracle, makers = _makers(_train, _train_peer, peers.training())
     for name, n in TRAINING:
         every, first = MULTIPLY_ADDS[name]
         found.append(row(name=f"training-step/{name}-batch-{n}", flops=2.0 * n * (3 * every - first),
-                         make=partial(photographs, name, n), makers=makers, oracle=oracle, one_at_a_time=True))
+                         make=partial(photographs, name, n), makers=makers, oracle=oracle, tolerance=KINKS,
+                         one_at_a_time=True))
     return found
 
 
