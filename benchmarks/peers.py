@@ -17,7 +17,7 @@ from fastconv.engine import Network
 
 from .workload import Runner, of
 
-REDUCED = 0.05  # tolerance in bfloat16: eight layers, each rounded to 1/256
+REDUCED = 0.05  # tolerance in bfloat16: each layer is rounded to 1/256
 LR = 0.001      # Adam's
 
 
