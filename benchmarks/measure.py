@@ -1,18 +1,20 @@
 """Check the implementations of a workload against the reference, then time the right ones in turns."""
 from __future__ import annotations
 
+import gc
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
-from fastconv.timing import interleave
+from fastconv.timing import Timed, interleave
 
 from .workload import Runner, Workload
 
-ORACLE = "reference"
 SEED = 20240101
 
 
@@ -35,22 +37,22 @@ class Mismatch(AssertionError):
     """A result differs from the reference's."""
 
 
-def measure(workload: Workload, n_threads: int, seconds: float = 0.25, least: int = 5,
-            timed: bool = True, oracle: str = ORACLE) -> Measured:
+def measure(workload: Workload, n_threads: int, seconds: float = 0.25, least: int = 5, timed: bool = True) -> Measured:
     """Check and time every implementation of the workload.
 
-    A wrong result, or an exception, is an entry in `errors` and gets no time. The `oracle` comes first: without it
-    there is nothing to compare with.
+    A wrong result, or an exception, is an entry in `errors` and gets no time. The workload's oracle comes first:
+    without it there is nothing to compare with.
     """
     done = Measured(workload, n_threads := workload.threads or n_threads)
-    inputs = workload.make(np.random.default_rng(SEED))
+    inputs, oracle = workload.make(np.random.default_rng(SEED)), workload.oracle
     done.traffic = workload.bytes(inputs)
-    ready: dict[str, Runner] = {}
+    ready: dict[str, Timed] = {}
     known: dict[str, float] = {}
     expected: list[np.ndarray] | None = None
     for name in sorted(workload.makers, key=lambda name: name != oracle):
+        make = partial(workload.makers[name], inputs, n_threads)
         try:
-            runner = workload.makers[name](inputs, n_threads)
+            runner = make()
             with runner.context():
                 np.random.seed(SEED % 2**32)  # where the layers draw dropout masks from
                 start = time.perf_counter()
@@ -70,14 +72,41 @@ def measure(workload: Workload, n_threads: int, seconds: float = 0.25, least: in
             if name == oracle:
                 break
         else:
-            ready[name] = runner
+            ready[name] = made_anew(make) if workload.one_at_a_time else runner.timed()
+        runner, results = None, []
+        if workload.one_at_a_time:
+            gc.collect()
     if oracle in done.errors:
         for name in workload.makers:
             done.errors.setdefault(name, f"the {oracle} failed: {done.errors[oracle]}")
     elif timed:
-        done.times = interleave({name: ready[name].timed() for name in workload.makers if name in ready},
-                                seconds, least, known)
+        del expected
+        done.times = interleave({name: ready[name] for name in workload.makers if name in ready},
+                                seconds * workload.patience, least, known)
     return done
+
+
+def made_anew(make: Callable[[], Runner]) -> Timed:
+    """Return a call whose context makes its runner, warms it up with one run, and gives its memory back."""
+    runner: Runner | None = None
+
+    @contextmanager
+    def context() -> Iterator[None]:
+        nonlocal runner
+        runner = make()
+        try:
+            with runner.context():
+                runner.run()
+                yield
+        finally:
+            runner = None
+            gc.collect()  # layers and plans, or a module's closures, may know each other
+
+    def run() -> None:
+        assert runner is not None
+        runner.run()
+
+    return Timed(run, context)
 
 
 def compare(actual: Sequence[np.ndarray], expected: Sequence[np.ndarray], tolerance: float) -> None:

@@ -2,6 +2,7 @@
 
     python -m benchmarks.process memory native 100 2      # implementation, batch, threads
     python -m benchmarks.process batch 10000 100          # images, of which so many at a time
+    python -m benchmarks.process photographs training-step vgg16 64
     python -m benchmarks.process growth 2000              # steps
     python -m benchmarks.process import fastconv
     python -m benchmarks.process first native
@@ -57,6 +58,28 @@ def batch_memory(images: int, batch: int) -> dict[str, Any]:
     return {"peak_bytes": peak() - x.nbytes - t.nbytes, "added_bytes": peak() - before, "seconds": seconds}
 
 
+def photograph_memory(what: str, name: str, batch: int) -> dict[str, Any]:
+    """Train a network of the zoo on photographs with Adam, or predict; return the process's peak and what the calls
+    added to the network and the images.
+    """
+    import numpy as np
+
+    import fastconv
+
+    from .table import photographs
+    x, t, network = photographs.photographs(name, batch, np.random.default_rng(0))
+    adam, built, seconds = fastconv.Adam(), peak(), []
+    before = restart_peak()
+    for _ in range(STEPS):
+        start = time.perf_counter()
+        if what == "training-step":
+            adam.update(network.params, network.gradient(x, t))
+        else:
+            network.predict(x)
+        seconds.append(time.perf_counter() - start)
+    return {"peak_bytes": max(built, peak()), "added_bytes": peak() - before, "seconds": seconds}
+
+
 def growth(steps: int) -> dict[str, Any]:
     """Train DeepConvNet on batches of 10; return how the resident size grows after a tenth of the steps to warm up."""
     import numpy as np
@@ -94,6 +117,18 @@ def peak() -> int:
     except (OSError, StopIteration):
         size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return size if sys.platform == "darwin" else size * 1024
+
+
+def restart_peak() -> int:
+    """Let `peak` begin anew, and return the resident size now.
+
+    Raises
+    ------
+    OSError
+        If the system cannot.
+    """
+    Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets VmHWM
+    return resident()
 
 
 def importing(module: str) -> dict[str, Any]:
@@ -143,6 +178,8 @@ def main(argv: list[str]) -> int:
             found = memory(implementation, int(batch), int(n_threads))
         case ["batch", images, batch]:
             found = batch_memory(int(images), int(batch))
+        case ["photographs", ("training-step" | "inference") as what, name, batch]:
+            found = photograph_memory(what, name, int(batch))
         case ["growth", steps]:
             found = growth(int(steps))
         case ["import", module]:

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from benchmarks.conftest import replayed
-from benchmarks.measure import ORACLE, SEED, measure
+from benchmarks.measure import SEED, measure
 from benchmarks.table import workloads
+from benchmarks.workload import ORACLE
 from fastconv import dispatch
 from fastconv.timing import interleave
 

@@ -14,6 +14,9 @@ from fastconv import dispatch
 BATCHES = (10, 100, 300)
 LARGE = 10_000            # images of a batch
 STEPS = 2_000
+# what, network, batch, which figure, and the marks for it in bytes: required, aim
+PHOTOGRAPHS = (("training-step", "vgg16", 64, "peak_bytes", 5e9, 3.5e9),
+               ("inference", "vgg16", 8, "added_bytes", 250e6, 120e6))
 MODULES = [name for name in ("numpy", "fastconv", "torch", "onnxruntime", "openvino") if importlib.util.find_spec(name)]
 
 pytestmark = pytest.mark.benchmark(timer=replayed)
@@ -47,6 +50,18 @@ def test_memory_of_a_large_batch(n_threads, row, say):
     row("memory/large-batch", large["seconds"], {
         "section": "memory-ratio", "workload": "memory/large-batch", "implementation": dispatch.backends()[0],
         "batch": LARGE, "threads": n_threads, **figures})
+
+
+@pytest.mark.parametrize("what, name, batch, figure, required, aim", PHOTOGRAPHS)
+def test_memory_of_photographs(what, name, batch, figure, required, aim, n_threads, row, say):
+    """With Adam and all of the process, or beyond the network and the images."""
+    found = process.run("photographs", what, name, batch, n_threads=n_threads)
+    title = f"memory/{what}/{name}-batch-{batch}"
+    say(f"{title:<48}{found[figure] / 1e6:10.0f} MB (required {required / 1e6:.0f}, aim {aim / 1e6:.0f})")
+    row(title, found["seconds"], {
+        "section": "memory-photographs", "workload": title, "implementation": dispatch.backends()[0], "batch": batch,
+        "threads": n_threads, "figure": figure, "required": required, "aim": aim,
+        **{key: found[key] for key in ("peak_bytes", "added_bytes")}})
 
 
 def test_memory_growth(n_threads, row, say):

@@ -54,4 +54,4 @@ def test_threads(name, backend, n, n_threads, row, benchmark, request, say):
 def _measure(title: str, name: str, backend: str, most: int, timed: bool) -> Measured:
     one = workloads()[name]
     makers = {str(n): lambda inputs, _, n=n: one.makers[backend](inputs, n) for n in counts(most)}
-    return measure(replace(one, name=title, makers=makers, tolerance=0.0), most, timed=timed, oracle="1")
+    return measure(replace(one, name=title, makers=makers, tolerance=0.0, oracle="1"), most, timed=timed)

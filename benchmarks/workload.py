@@ -10,6 +10,8 @@ import numpy as np
 
 from fastconv.timing import Timed
 
+ORACLE = "reference"
+
 
 @dataclass(frozen=True)
 class Runner:
@@ -67,6 +69,13 @@ class Workload:
         The operations of the dispatch table that the row is about.
     threads : int, optional
         Threads of every implementation. Default: the run's.
+    oracle : str
+        The implementation that the others' results are compared with.
+    patience : float
+        How many times as long as the run says each implementation is timed.
+    one_at_a_time : bool
+        Whether implementations are made anew for each of their turns and given up behind it: not all of them fit into
+        memory together.
     """
 
     name: str
@@ -79,6 +88,9 @@ class Workload:
     headline: bool = False
     ops: tuple[str, ...] = ()
     threads: int | None = None
+    oracle: str = ORACLE
+    patience: float = 1.0
+    one_at_a_time: bool = False
 
 
 def of(convert: Callable[[Any], Sequence[np.ndarray]], run: Callable[[], Any]) -> Runner:

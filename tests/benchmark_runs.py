@@ -47,6 +47,11 @@ def full(**changes: Any) -> dict[str, Any]:
         {**row("memory/large-batch", "native", 1.0), "extra_info": {
             "workload": "memory/large-batch", "section": "memory-ratio", "implementation": "native", "batch": 10_000,
             "threads": 2, "peak_bytes": 6e7, "ratio": 1.125, "added_bytes": 2e7, "ratio_added": 1.5}},
+        *({**row("memory/photographs", "native", 1.0), "extra_info": {
+            "workload": f"memory/{what}/vgg16-batch-{batch}", "section": "memory-photographs",
+            "implementation": "native", "batch": batch, "threads": 2, "figure": figure, "required": 5e9, "aim": 3.5e9,
+            "peak_bytes": 4e9, "added_bytes": value}} for what, batch, figure, value in (
+                ("training-step", 64, "peak_bytes", 1e9), ("inference", 8, "added_bytes", 3e9))),
         {**row("memory/growth", "native", 1.0), "extra_info": {
             "workload": "memory/growth", "section": "memory-growth", "implementation": "native", "threads": 2,
             "grown_bytes": 123_456}},

@@ -11,8 +11,8 @@ from .words import beside, losing, machine, percent, seconds, times
 HEADINGS = ("Workload", "By", "Median", "× book", "× NumPy float32", "× best peer", "Best peer", "GFLOP/s", "of peak",
             "GB/s", "of copy", "Fastest", "Rounds")
 
-METHOD = ("Medians of interleaved runs; every result was compared with the reference before it was timed. A ratio "
-          "above 1 means that fastconv is faster. Tap a heading to sort.")
+METHOD = ("Medians of interleaved runs; every result was compared with the reference, the large networks' with "
+          "PyTorch's, before it was timed. A ratio above 1 means that fastconv is faster. Tap a heading to sort.")
 
 
 def html(results: Results, charts: dict[str, tuple[str, str]]) -> str:

@@ -13,12 +13,12 @@ BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
 def markdown(results: Results, charts: list[tuple[str, str]]) -> str:
     """Return the text between the markers; `charts` are (path, description)."""
     lines = [machine(results), "",
-             "Times are medians of interleaved runs; each result was compared with the reference before it was "
-             "timed. The ratios say how many times faster fastconv is than the book's NumPy (float64, explicit column "
-             "matrix), than fastconv's NumPy reference (float32), and than the best of PyTorch, ONNX Runtime and "
-             "OpenVINO. Under Numba stands the share of that speed that the Numba kernels reach. "
-             "GFLOP/s count the textbook's operations; Winograd's convolution does fewer, so a row may pass "
-             "100 % of the peak.", "",
+             "Times are medians of interleaved runs; each result was compared with the reference, the large "
+             "networks' with PyTorch's, before it was timed. The ratios say how many times faster fastconv is than the "
+             "book's NumPy (float64, explicit column matrix), than fastconv's NumPy reference (float32), and than the "
+             "best of PyTorch, ONNX Runtime and OpenVINO. Under Numba stands the share of that speed that the Numba "
+             "kernels reach. GFLOP/s count the textbook's operations; Winograd's convolution does fewer, so a row may "
+             "pass 100 % of the peak.", "",
              "| Workload | fastconv | Numba | GFLOP/s | of peak | × book | × NumPy float32 | × best peer |",
              "|---|--:|--:|--:|--:|--:|--:|--:|"]
     for row in results.ours(headline=True):

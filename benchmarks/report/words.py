@@ -88,6 +88,7 @@ def beside(results: Results) -> list[str]:
                      f"{row['ratio_added']:.2f} times as much.")
     found += [f"2,000 training steps leave the process {row['grown_bytes'] / 1e6:.2f} MB larger."
               for row in results.of("memory-growth")]
+    found += [_photographs(row) for row in results.of("memory-photographs")]
     found += [f"Denormal numbers make a training step {row['ratio']:.2f} times as long."
               for row in results.of("denormals")]
     reduced = [row for row in results.ours() if "ratio_reduced" in row]
@@ -96,6 +97,14 @@ def beside(results: Results) -> list[str]:
         found.append("OpenVINO's default precision, here less than float32, is no peer of the table; against it "
                      f"fastconv is {ratios} times as fast.")
     return found
+
+
+def _photographs(row: Row) -> str:
+    """Return a sentence about the memory of a large network and the marks for it."""
+    figure, required, aim = (f"{row[name] / 1e6:.0f} MB" for name in (row["figure"], "required", "aim"))
+    of = "beyond the network and the images" if row["figure"] == "added_bytes" else "for the whole process"
+    return (f"{row['workload'].removeprefix('memory/')} takes {figure} of memory {of}; required are {required}, "
+            f"the aim is {aim}.")
 
 
 def losing(results: Results) -> list[str]:

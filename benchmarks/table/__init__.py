@@ -7,9 +7,9 @@ from fnmatch import fnmatch
 from functools import cache
 
 from ..workload import Workload
-from . import columns, convolution, drop_in, eager, gemm, networks, optimizers, pooling, small, traps
+from . import columns, convolution, drop_in, eager, gemm, networks, optimizers, photographs, pooling, small, traps
 
-SECTIONS = (convolution, columns, pooling, gemm, small, optimizers, eager, networks, drop_in, traps)
+SECTIONS = (convolution, columns, pooling, gemm, small, optimizers, eager, networks, photographs, drop_in, traps)
 
 
 @cache

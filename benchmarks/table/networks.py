@@ -14,12 +14,12 @@ from fastconv import dispatch
 from .. import book, peers
 from ..workload import Maker, Runner, Workload
 from .eager import engine
-from .layouts import pin_torch
 from .shapes import CONVOLUTIONS
 
 EPOCH = 1000        # images, trained on in batches and then evaluated, like EPOCH/6 to test with: as in 60,000 + 10,000
 EPOCH_BATCH = 100
 EVALUATED = (EPOCH, EPOCH // 6)  # images to train on, to test with
+KEEP = 0.5          # what dropout keeps
 FIRST_STEPS = 3     # whose losses are compared: later ones differ by the rounding of all steps before
 # multiply-adds of one image: six convolutions, two Affine layers
 IMAGE = sum(float(np.prod(s.out[1:])) * float(np.prod(s.weight[1:])) for s in CONVOLUTIONS[:6]) + 1024 * 50 + 50 * 10
@@ -98,30 +98,30 @@ def nothing_dropped(layers: Any, kind: type) -> Iterator[None]:
             layer.dropout_ratio = ratio
 
 
-def _training_runner(network: Any, dropout: type, optimizer: Any, batch: Images, context: Callable[[], Any]) -> Runner:
+def training_runner(network: Any, dropout: type, optimizer: Any, batch: Any, context: Callable[[], Any]) -> Runner:
+    """Return training steps on ``batch.x`` and ``batch.t``; the results are the gradients, in the order of the keys."""
     def run() -> None:
         optimizer.update(network.params, network.gradient(batch.x, batch.t))
 
     def results() -> list[np.ndarray]:
         with nothing_dropped(network.layers, dropout):
             grads = network.gradient(batch.x, batch.t)
-        return [grads[key] for key in sorted(batch.params)]
+        return [grad for _, grad in sorted(grads.items())]
 
     return Runner(run, results, context)
 
 
 def _train(backend: str, batch: Images, n_threads: int) -> Runner:
-    return _training_runner(our_network(batch.params), fastconv.Dropout, fastconv.Adam(), batch,
+    return training_runner(our_network(batch.params), fastconv.Dropout, fastconv.Adam(), batch,
                             partial(engine, backend, n_threads))
 
 
 def _train_book(batch: Images, n_threads: int) -> Runner:
-    return _training_runner(book.DeepConvNet(batch.params), book.Dropout, book.Adam(), batch, nullcontext)
+    return training_runner(book.DeepConvNet(batch.params), book.Dropout, book.Adam(), batch, nullcontext)
 
 
 def _train_peer(make: Any, batch: Images, n_threads: int) -> Runner:
-    pin_torch(n_threads)
-    return make(batch.x, batch.t, batch.params)
+    return make(batch.x, batch.t, our_network(batch.params), n_threads)
 
 
 def _infer(backend: str, batch: Images, n_threads: int) -> Runner:
@@ -136,7 +136,9 @@ def _infer_book(batch: Images, n_threads: int) -> Runner:
 
 
 def _infer_peer(make: Any, batch: Images, n_threads: int) -> Runner:
-    return make(batch.x, batch.params, n_threads)
+    """Fold the book's dropout, which scales at test time, into the last layers."""
+    W8, b8 = batch.params["W8"] * np.float32(KEEP * KEEP), batch.params["b8"] * np.float32(KEEP)
+    return make(batch.x, our_network(batch.params | {"W8": W8, "b8": b8}), n_threads)
 
 
 def _epoch(backend: str, data: Images, n_threads: int) -> Runner:
@@ -156,11 +158,10 @@ def _epoch(backend: str, data: Images, n_threads: int) -> Runner:
 
 
 def _epoch_peer(make: Any, data: Images, n_threads: int) -> Runner:
-    pin_torch(n_threads)
     np.random.seed(0)  # the Trainer's order of the images
     order = np.random.permutation(len(data.x))
     batches = [order[start:start + EPOCH_BATCH] for start in range(0, len(order), EPOCH_BATCH)]
-    return make(data.x, data.t, data.params, batches, list(_evaluated()), FIRST_STEPS)
+    return make(data.x, data.t, our_network(data.params), batches, list(_evaluated()), FIRST_STEPS, n_threads)
 
 
 def _evaluated() -> Iterator[slice]:

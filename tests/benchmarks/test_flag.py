@@ -129,6 +129,9 @@ def test_processes_report(tmp_path):
     assert found["peak_bytes"] >= found["bytes_before"] > 1e7 and len(found["seconds"]) == process.STEPS
     large = process.run("batch", 20, 10, n_threads=1)
     assert large["peak_bytes"] > 1e7 and 0 < large["added_bytes"] < large["peak_bytes"]
+    for what in ("training-step", "inference"):
+        found = process.run("photographs", what, "resnet18", 1, n_threads=1)
+        assert found["peak_bytes"] > found["added_bytes"] > 602_112 and len(found["seconds"]) == process.STEPS
     assert abs(process.run("growth", 10, n_threads=1)["grown_bytes"]) < 1e7
     assert process.run("first", "native", n_threads=1)["second_call"] > 0
     assert 0 < process.run("import", "numpy", n_threads=1)["seconds"][0] < 60

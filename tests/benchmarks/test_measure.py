@@ -1,13 +1,14 @@
 """A wrong result is a failed row and never a time."""
 from __future__ import annotations
 
+import weakref
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from benchmarks.figures import add_limits, figures
-from benchmarks.measure import Mismatch, compare, measure
+from benchmarks.measure import Mismatch, compare, made_anew, measure
 from benchmarks.workload import Runner, Workload, of
 
 RIGHT = np.array([1.0, -4.0, 2.0])
@@ -57,6 +58,49 @@ def test_without_the_reference_there_is_nothing_to_compare_with():
 
     done = quick(workload(native=returns(RIGHT), reference=broken))
     assert not done.times and done.errors["native"] == "the reference failed: ValueError: cannot"
+
+
+def test_another_oracle():
+    row = workload(native=returns(RIGHT), book=returns(RIGHT * 2), torch=returns(RIGHT))
+    done = quick(replace(row, oracle="torch"))
+    assert list(done.errors) == ["book"] and list(done.times) == ["native", "torch"]
+
+
+def test_patience_is_in_units_of_the_runs_time(monkeypatch):
+    given = []
+    monkeypatch.setattr("benchmarks.measure.interleave", lambda calls, seconds, *more: given.append(seconds) or {})
+    for patience in (1, 50):
+        measure(replace(workload(reference=returns(RIGHT)), patience=patience), 1, seconds=0.2)
+    assert given == [0.2, 10]
+
+
+def test_one_at_a_time():
+    alive, most, runs = [], [], []
+
+    class Network:
+        def __init__(self):
+            self.itself = self  # only the garbage collector finds out
+            alive.append(weakref.ref(self))
+            most.append(sum(network() is not None for network in alive))
+
+        def run(self):
+            runs.append(True)
+            return [RIGHT]
+
+    def maker(inputs, n_threads):
+        network = Network()
+        return Runner(network.run, network.run)
+
+    row = replace(workload(reference=maker, native=maker, torch=maker), one_at_a_time=True)
+    done = measure(row, 1, seconds=0.001, least=1)
+    assert not done.errors and all(done.times.values())
+    assert set(most) == {1} and all(network() is None for network in alive)
+    runs.clear()
+    timed = made_anew(lambda: maker(None, 1))
+    with timed.context():
+        assert len(runs) == 1, "a warm-up before the time is taken"
+        timed.call()
+    assert len(runs) == 2 and alive[-1]() is None
 
 
 def test_an_array_that_changes_later_is_still_compared_as_it_was():
