@@ -93,6 +93,7 @@ def photographs(name: str, n: int, rng: np.random.Generator) -> Photographs:
 
 
 def _infer(backend: str, batch: Photographs, n_threads: int) -> Runner:
+    batch.network.freeze()  # the peers' weights cannot be changed either
     return Runner(lambda: batch.network.predict(batch.x), lambda: [batch.network.predict(batch.x)],
                   partial(engine, backend, n_threads))
 
