@@ -19,6 +19,7 @@ def address(x):
 
 @pytest.fixture(autouse=True)
 def own_buffers(monkeypatch):
+    monkeypatch.setattr(buffers, "REUSE", True)
     monkeypatch.setattr(buffers, "buffers", Buffers())
 
 
@@ -73,6 +74,13 @@ def test_memory_never_is_larger_than_what_was_in_use_at_once():
         mine.take(size)
         used, free = mine.sizes()
         assert used + free <= mine.peak == 6 << 20
+
+
+def test_it_can_be_switched_off(monkeypatch):
+    monkeypatch.setattr(buffers, "REUSE", False)
+    mine = Buffers()
+    held = mine.take(LEAST + 1)[:]
+    assert held.base.nbytes == LEAST + 1 and mine.sizes() == (0, 0)
 
 
 def test_free_memory_is_bounded(monkeypatch):
