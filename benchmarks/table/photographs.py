@@ -22,9 +22,9 @@ from .eager import engine
 from .networks import training_runner
 
 SIZE, CLASSES = (3, 224, 224), 1000
-# tolerance of float32 gradients, by the root of the mean square. Rounding decides on which side of a ReLU's kink a value
-# is, and which one is a maximum: single gradients of ResNet-18 in PyTorch's two layouts differ by a tenth, all together
-# by 0.005. Small networks are compared to 1e-9 in float64, in the tests
+# tolerance of float32 gradients, by the root of the mean square. Rounding decides on which side of a ReLU's kink a
+# value is, and which one is a maximum: single gradients of ResNet-18 in PyTorch's two layouts differ by a tenth, all
+# together by 0.005. Small networks are compared to 1e-9 in float64, in the tests
 KINKS = 0.03
 # multiply-adds of one image, and of its first layer, whose data gradient nobody needs
 MULTIPLY_ADDS = {
