@@ -66,7 +66,7 @@ def measure(workload: Workload, n_threads: int, seconds: float = 0.25, least: in
                 expected = results
             if runner.tolerance is not None:
                 done.reduced.add(name)
-            compare(results, expected, runner.tolerance or workload.tolerance)
+            compare(results, expected, runner.tolerance or workload.tolerance, overall=workload.overall)
         except Exception as error:  # a failed row, whatever the reason; the others go on
             done.errors[name] = f"{type(error).__name__}: {error}"
             if name == oracle:
@@ -109,16 +109,28 @@ def made_anew(make: Callable[[], Runner]) -> Timed:
     return Timed(run, context)
 
 
-def compare(actual: Sequence[np.ndarray], expected: Sequence[np.ndarray], tolerance: float) -> None:
-    """Raise Mismatch unless each array is within `tolerance` of the largest value of what is expected."""
+def compare(actual: Sequence[np.ndarray], expected: Sequence[np.ndarray], tolerance: float, *,
+            overall: bool = False) -> None:
+    """Raise Mismatch unless each array is within `tolerance` of the largest value of what is expected.
+
+    With `overall` the root of the mean square of its errors is compared with that of the expected values instead.
+    """
     if len(actual) != len(expected):
         raise Mismatch(f"{len(actual)} results, expected {len(expected)}")
+    size, what = (_root_mean_square, "root of the mean square") if overall else (_largest, "largest value")
     for i, (a, e) in enumerate(zip(actual, expected, strict=True)):
         if a.shape != e.shape:
             raise Mismatch(f"result {i} has shape {a.shape}, expected {e.shape}")
-        scale = float(np.abs(e).max(initial=0))
-        error = float(np.abs(a.astype(np.float64) - e).max(initial=0))
+        scale, error = size(e), size(a.astype(np.float64) - e)
         flushed = float(np.finfo(np.float32).tiny)  # results below it may be zero
         if not error <= tolerance * scale + flushed:  # nan fails
-            raise Mismatch(f"result {i} is off by {error:.2e} where the largest value is {scale:.2e}, "
+            raise Mismatch(f"result {i} is off by {error:.2e} where the {what} is {scale:.2e}, "
                            f"allowed {tolerance:.0e} of it")
+
+
+def _largest(values: np.ndarray) -> float:
+    return float(np.abs(values).max(initial=0))
+
+
+def _root_mean_square(values: np.ndarray) -> float:
+    return float(np.sqrt(np.square(values, dtype=np.float64).sum() / max(values.size, 1)))

@@ -63,6 +63,9 @@ class Workload:
         How each implementation runs: ``makers[name](inputs, n_threads)``.
     tolerance : float
         Largest error, relative to the largest value of the reference's array.
+    overall : bool
+        Whether errors and values are measured by the root of their mean square instead, where single large errors are
+        right.
     headline : bool
         Whether the README's table has the row.
     ops : tuple of str
@@ -88,6 +91,7 @@ class Workload:
     headline: bool = False
     ops: tuple[str, ...] = ()
     threads: int | None = None
+    overall: bool = False
     oracle: str = ORACLE
     patience: float = 1.0
     one_at_a_time: bool = False

@@ -122,6 +122,16 @@ def test_numbers_below_the_smallest_normal_one_may_be_zero():
         compare([np.zeros(2)], [np.full(2, 1e-37)], 0.0)
 
 
+def test_errors_overall():
+    one_of_many = np.ones(10_000)
+    one_of_many[3] = 2
+    compare([one_of_many], [np.ones(10_000)], 0.0101, overall=True)
+    for wrong in (np.full(10_000, 1.02), one_of_many * np.nan):
+        with pytest.raises(Mismatch, match="where the root of the mean square is 1.00e"):
+            compare([wrong], [np.ones(10_000)], 0.0101, overall=True)
+    compare([np.empty(0)], [np.empty(0)], 0.0, overall=True)
+
+
 def test_the_number_of_results_counts():
     with pytest.raises(Mismatch, match="1 results, expected 2"):
         compare([RIGHT], [RIGHT, RIGHT], 1e-3)
