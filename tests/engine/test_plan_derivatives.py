@@ -98,8 +98,8 @@ def test_the_random_networks_take_every_step():
         padded += sum(not tensor.dense for tensor in schedule.tensors)
     assert names == {
         "input", "output", "copy", "filter", "filter_data", "filter_weight", "unpool", "relu", "relu_gradient",
-        "sigmoid", "sigmoid_gradient", "sum", "slice", "scale", "dropout", "dropout_gradient", "loss", "mean",
-        "variance", "normalize", "normalize_sums", "normalize_gradient", "max_pooling", "max_pooling_gradient",
+        "sigmoid", "sigmoid_gradient", "sum", "sum_relu", "slice", "scale", "dropout", "dropout_gradient", "loss",
+        "mean", "variance", "normalize", "normalize_sums", "normalize_gradient", "max_pooling", "max_pooling_gradient",
         "average_pooling", "average_pooling_gradient", "lrn", "lrn_gradient", "flatten", "unflatten"}
     assert min(fast, pooled, padded) > 50
 
