@@ -25,7 +25,10 @@ KC = 256       # a packed line of b, KC * 64 bytes, stays in L1
 MC = 120       # rows of a per task at most: MC * KC values stay in L2; a multiple of every MR
 NC = 32        # lines of b per task
 THIN = 8       # rows of a, so few that to pack b would take longer than the products
-THIN_LINES = 16    # lines of b per task
+THIN_LINES = 16    # lines of b per task,
+LONG_LINES = 256   # or, where b is so large that it comes from memory,
+LONG_BYTES = 1 << 23   # all of some rows: whole pages, one after another
+LONG_PARTS = 16    # of its rows; their sums are added in order
 THIN_DEPTH = 128   # rows of b that are read at a time,
 PAGE = 4096        # and bytes of a row
 THIN_FEW = 8       # beyond which so few are
@@ -49,7 +52,11 @@ def gemm(a, b, bias, out, n_threads):
     bias = none(out.dtype) if bias is None else flat(bias)
     n_threads = threads_for(n_threads, M * lines * lanes * max(K, 1), SERIAL_WORK)
     if M <= THIN and b_column == 1 and N >= lanes:
-        _thin(n_threads, M, N, K, a, a_row, a_column, b, b_row, bias, lanes, flat(out))
+        per_task, depth = THIN_LINES, max(K, 1)
+        if K * N * out.itemsize >= LONG_BYTES:
+            each = -(-K // max(1, min(LONG_PARTS, K // THIN_FEW)))
+            per_task, depth = LONG_LINES, -(-each // THIN_FEW) * THIN_FEW
+        _thin(n_threads, M, N, K, a, a_row, a_column, b, b_row, bias, lanes, per_task, depth, flat(out))
         return
     _gemm(n_threads, n_threads, M, N, K, a, a_row, a_column,
           b, b_row, b_column, bias, panel, rows, lanes, flat(out))
@@ -94,16 +101,32 @@ def _gemm(workers, M, N, K, a, a_row, a_column, b, b_row, b_column, bias, panel,
 
 
 @Loop
-def _thin(M, N, K, a, a_row, a_column, b, b_row, bias, lanes, out):
+def _thin(M, N, K, a, a_row, a_column, b, b_row, bias, lanes, per_task, depth, out):
     lines = -(-N // lanes)
-    for task in prange(-(-lines // THIN_LINES)):
-        multiply_thin(M, N, K, a, a_row, a_column, b, b_row, bias, task * THIN_LINES,
-                      min(lines, (task + 1) * THIN_LINES), lanes, out)
+    line_tasks, parts = -(-lines // per_task), max(1, -(-K // depth))
+    sums = out if parts == 1 else np.empty(parts * M * N, out.dtype)
+    for task in prange(parts * line_tasks):
+        part, line = task // line_tasks, task % line_tasks * per_task
+        multiply_thin(M, N, a, a_row, a_column, b, b_row, bias, line, min(lines, line + per_task), part * depth,
+                      min(K, (part + 1) * depth), lanes, sums[part * M * N : (part + 1) * M * N])
+    if parts > 1:
+        for row in prange(M):
+            add_thin(row, N, M * N, parts, sums, out)
 
 
 @inner
-def multiply_thin(M, N, K, a, a_row, a_column, b, b_row, bias, first, last, lanes, out):
-    """Multiply all rows of a with some lines of b.
+def add_thin(row, N, size, parts, sums, out):
+    """Add one row's sums over the parts, in order."""
+    for j in range(row * N, (row + 1) * N):
+        out[j] = sums[j]
+    for part in range(1, parts):
+        for j in range(row * N, (row + 1) * N):
+            out[j] += sums[part * size + j]
+
+
+@inner
+def multiply_thin(M, N, a, a_row, a_column, b, b_row, bias, first, last, k, end, lanes, out):
+    """Multiply columns [k, end) of a with some lines of as many rows of b; the first ones' sums start at the bias.
 
     Where b's last line is not whole, the last `lanes` columns are summed beside out, and those of them that are its own
     go there at the end.
@@ -112,15 +135,15 @@ def multiply_thin(M, N, K, a, a_row, a_column, b, b_row, bias, first, last, lane
     most = THIN_DEPTH if b_row * out.itemsize < PAGE else THIN_FEW
     for line in range(first, last):
         column, start = min(line * lanes, N - lanes), fill(out, 0)
-        if bias.size > 0:
+        if bias.size > 0 and k == 0:
             start = load(bias, column)
         for i in range(M):
             if line < whole:
                 store(out, i * N + column, start)
             else:
                 store(spare, i * lanes, start)
-    for k in range(0, K, most):
-        depth, line = min(most, K - k), first
+    while k < end:
+        depth, line = min(most, end - k), first
         while line < last:
             column = min(line * lanes, N - lanes)
             two = line + 2 <= min(last, whole)
@@ -134,6 +157,7 @@ def multiply_thin(M, N, K, a, a_row, a_column, b, b_row, bias, first, last, lane
                 else:
                     few_rows(min(4, M - row), a, x, a_row, a_column, depth, b, w, b_row, spare, row * lanes, lanes)
             line += 2 if two else 1
+        k += depth
     if last > whole:
         for i in range(M):
             for j in range(whole * lanes, N):
