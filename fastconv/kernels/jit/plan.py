@@ -36,7 +36,6 @@ ROUND_LANES = 128    # of a prediction, and
 ROUND_CHUNKS = 4     # of each lane in training, between two looks at Python's signals
 ENDS = ("mean", "variance", "normalize_sums")  # steps that end a segment
 X_KINDS = "fdB"
-PIECE = 4096
 
 
 class Plan:
@@ -148,23 +147,11 @@ class Plan:
         if self._training:
             return True
         bits = np.uint32 if self._real.itemsize == 4 else np.uint64
-        now = [flat(array).view(bits) for triple in parameters for array in triple if array is not None]
-        if self._seen is not None and all(_equal(1, a, b) for a, b in zip(now, self._seen, strict=True)):
+        now = [array.reshape(-1).view(bits) for triple in parameters for array in triple if array is not None]
+        if self._seen is not None and all((a == b).all() for a, b in zip(now, self._seen, strict=True)):
             return False
         self._seen = [array.copy() for array in now]
         return True
-
-
-@Loop
-def _equal(a, b):
-    """Say whether two arrays of integers are the same; a piece at a time, which vectors go through."""
-    for first in range(0, a.size, PIECE):
-        different = a[first] ^ b[first]
-        for i in range(first, min(first + PIECE, a.size)):
-            different |= a[i] ^ b[i]
-        if different != 0:
-            return False
-    return True
 
 
 @Loop
