@@ -82,6 +82,13 @@ def check_equal(network, actual, expected, tolerance, before, x, t):
             assert error <= ROUNDINGS * change[key], f"{key}: {error} of {scale[key]}"
 
 
+def with_statistics_of(network, twin):
+    """Let the passes start alike: a variance of nearly equal values is all rounding, and predictions divide by it."""
+    for layer, other in zip(network.layers, twin.layers, strict=True):
+        if isinstance(layer, BatchNormalization):
+            layer.running_mean, layer.running_var = copy.copy(other.running_mean), copy.copy(other.running_var)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("seed", range(150))
 def test_equal_to_the_layers(seed, dtype):
@@ -90,6 +97,7 @@ def test_equal_to_the_layers(seed, dtype):
     for n in BATCH_SIZES:
         x, t = random.batch(n)
         before = copy.deepcopy(twin)
+        with_statistics_of(network, twin)
         with only_plans(network):
             actual = run(network, x, t)
         check_equal(twin, actual, run(twin, x, t), TOLERANCE[dtype], before, x, t)
