@@ -14,6 +14,7 @@ ctypedef fused real:
 cdef extern from "tile.h" nogil:
     const ptrdiff_t MR
     const ptrdiff_t TALL
+    const ptrdiff_t LESS
     const ptrdiff_t LINE_BYTES
     void tile_float(const float* const* x, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length, ptrdiff_t step,
                     const float* w, const float* const* init, float* const* y)
@@ -43,6 +44,11 @@ cdef extern from "tile.h" nogil:
                          const float* w, ptrdiff_t w_line, const float* init, float* const* y, ptrdiff_t y_line)
     void tile_tall_float(const float* const* x, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length, ptrdiff_t step,
                          const float* w, ptrdiff_t w_line, const float* init, float* const* y, ptrdiff_t y_line)
+    void tile_less_float(const float* const* x, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length, ptrdiff_t step,
+                         const float* w, ptrdiff_t w_line, const float* init, float* const* y, ptrdiff_t y_line)
+    void tile_less_double(const double* const* x, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length, ptrdiff_t step,
+                          const double* w, ptrdiff_t w_line, const double* init, double* const* y, ptrdiff_t y_line)
+    void fetch(const void* p, ptrdiff_t size)
     void tile_single_float(const float* const* x, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length,
                            ptrdiff_t step, const float* w, ptrdiff_t w_line, const float* init, float* const* y,
                            ptrdiff_t y_line)
@@ -113,6 +119,14 @@ cdef inline void tile_tall(const real* const* x, const ptrdiff_t* offset, ptrdif
         tile_tall_float(x, offset, runs, length, step, w, 0, init, y, 0)
     else:
         tile_tall_double(x, offset, runs, length, step, w, 0, init, y, 0)
+
+
+cdef inline void tile_less(const real* const* x, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length,
+                           ptrdiff_t step, const real* w, const real* init, real* const* y) noexcept nogil:
+    if real is float:
+        tile_less_float(x, offset, runs, length, step, w, 0, init, y, 0)
+    else:
+        tile_less_double(x, offset, runs, length, step, w, 0, init, y, 0)
 
 
 cdef inline void tile_single(const real* const* x, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length,

@@ -2,12 +2,13 @@
 from libc.stddef cimport ptrdiff_t
 from libc.string cimport memcpy
 
-from .common cimport DOTS, LINE_BYTES, MAX_MR, MR, dots, parts, real, tile, tile_row, tile_single
+from .common cimport DOTS, LESS, LINE_BYTES, MAX_MR, MR, dots, fetch, parts, real, tile, tile_less, tile_row, tile_single
 from .sweep cimport Sweep, band, pitch, run_offsets
 
 cdef enum:
     FEW_PIXELS = 2      # so few that a tile of MR would be mostly unused
     SINGLE_LINES = 4    # lines that tile_single takes
+    NEAR_WEIGHTS = 1 << 20  # bytes that are in L2, or soon
     FEW_OUTPUTS = 3     # so few that a line would be mostly unused
     MOST_PRODUCTS = 1024    # of an output, for which their weights are brought into another order
     SHORT = 64          # products of a sum that takes hardly longer than to set up a tile's pointers
@@ -46,6 +47,7 @@ cdef inline void sweep_band(const Sweep* s, const real* source, const real* pack
     cdef real* target = (out + image * s.out_image + (s.h.first + row * s.h.stride) * s.out_row
                          + s.w.first * s.outputs)
     cdef ptrdiff_t line = first_line
+    cdef bint far = s.groups * s.blocks * s.depth * LINE_BYTES > NEAR_WEIGHTS
     if rows * s.w.grid <= FEW_PIXELS and s.groups == 1:
         run_offsets(s, 0, offset)
         while line + SINGLE_LINES <= min(last_line, s.outputs // s.lanes):
@@ -56,7 +58,8 @@ cdef inline void sweep_band(const Sweep* s, const real* source, const real* pack
         run_offsets(s, line // s.blocks, offset)
         sweep_line(s, top, rows, offset, packed + line * s.depth * s.lanes, bias_lines + line * s.lanes,
                    target + line // s.blocks * s.group_outputs + line % s.blocks * s.lanes,
-                   min(s.lanes, s.group_outputs - line % s.blocks * s.lanes), relu)
+                   min(s.lanes, s.group_outputs - line % s.blocks * s.lanes), relu,
+                   packed + (line + 1) * s.depth * s.lanes if far and line + 1 < s.groups * s.blocks else NULL)
         line += 1
 
 
@@ -101,7 +104,8 @@ cdef inline void few_pixels(const Sweep* s, const real* top, ptrdiff_t rows, con
 
 
 cdef inline void sweep_line(const Sweep* s, const real* top, ptrdiff_t rows, const ptrdiff_t* offset, const real* weight,
-                     const real* bias, real* target, ptrdiff_t used, bint relu) noexcept nogil:
+                     const real* bias, real* target, ptrdiff_t used, bint relu,
+                     const real* next_weight) noexcept nogil:
     """Take the tile over all pixels of a band for one line of outputs: row by row where nothing much is wasted at the rows'
     ends, or where sums are short, else over a flat list of the pixels."""
     cdef const real* x[MAX_MR]
@@ -125,8 +129,10 @@ cdef inline void sweep_line(const Sweep* s, const real* top, ptrdiff_t rows, con
         return
     for i in range(MR):
         init[i] = bias
+    cdef ptrdiff_t height = LESS if parts(pixels, LESS) * LESS < parts(pixels, MR) * MR else MR
+    cdef ptrdiff_t ahead = s.depth * s.lanes // parts(pixels, height)
     while done < pixels:
-        for i in range(MR):
+        for i in range(height):
             if done + i < pixels:
                 x[i] = top + h * x_row + w * x_step
                 result[i] = target + h * y_row + w * y_step
@@ -137,12 +143,17 @@ cdef inline void sweep_line(const Sweep* s, const real* top, ptrdiff_t rows, con
             else:
                 x[i] = x[0]
                 y[i] = buffer + i * s.lanes
-        tile(x, offset, s.runs, s.length, 1, weight, init, y)
+        if next_weight != NULL:
+            fetch(next_weight + done // height * ahead, ahead * sizeof(real))
+        if height == MR:
+            tile(x, offset, s.runs, s.length, 1, weight, init, y)
+        else:
+            tile_less(x, offset, s.runs, s.length, 1, weight, bias, y)
         if relu:
-            for i in range(MR):
+            for i in range(height):
                 for f in range(LINE_BYTES // <ptrdiff_t> sizeof(real)):
                     y[i][f] = 0 if y[i][f] <= 0 else y[i][f]
         if used < s.lanes:
-            for i in range(min(MR, pixels - done)):
+            for i in range(min(height, pixels - done)):
                 memcpy(result[i], y[i], used * sizeof(real))
-        done += MR
+        done += height

@@ -58,11 +58,10 @@ cdef inline void cut_direct(Job* j) noexcept nogil:
     cdef ptrdiff_t even = 2 if j.finish.winner != NULL else 1
     j.lines = j.chunk = s.groups * s.blocks
     split_rows(s, BAND_BYTES // (s.h.step * max(s.band_w, 1) * s.channels * j.item + 1))
-    if j.images * s.bands < TASKS:
-        if j.lines * s.depth * LINE_BYTES <= WEIGHT_BYTES:
-            split_rows(s, min(s.rows, max(4, parts(j.images * s.h.grid, TASKS))))
-        elif even == 1:
-            j.chunk = parts(j.lines, parts(TASKS, j.images * s.bands))
+    if j.images * s.bands < TASKS and j.lines * s.depth * LINE_BYTES <= WEIGHT_BYTES:
+        split_rows(s, min(s.rows, max(4, parts(j.images * s.h.grid, TASKS))))
+    if j.images * s.bands < TASKS and even == 1:
+        j.chunk = parts(j.lines, parts(TASKS, j.images * s.bands))
     if even == 2:             # the pooling needs pairs of rows, and all lines
         split_rows(s, up_to(s.rows, 2))
     j.chunks = parts(j.lines, j.chunk)

@@ -8,11 +8,11 @@ from .pool cimport parallel_for
 cdef enum:
     THIN = 8           # rows of a, so few that to pack b would take longer than the products
     THIN_DEPTH = 128   # rows of b that they read at a time,
-    PAGE = 4096        # and bytes of a row
+    LONG_ROW = 1 << 11 # and bytes of a row
     THIN_FEW = 8       # beyond which they read so few
     THIN_LINES = 16    # lines of b per task,
     LONG_LINES = 256   # or, where b is so large that it comes from memory,
-    LONG_BYTES = 1 << 23   # all of some rows: whole pages, one after another
+    LONG_BYTES = 1 << 22   # all of some rows: whole pages, one after another
     LONG_PARTS = 16    # of its rows; their sums are added in order
 
 cdef struct Matrices:
@@ -60,7 +60,7 @@ cdef inline ptrdiff_t thin_bytes(const Thin* t) noexcept nogil:
 
 
 cdef inline void run_thin(Thin* t, char* scratch, int n_threads) noexcept nogil:
-    if t.size.m * t.size.lines * t.size.k < SERIAL_WORK:
+    if t.parts == 1 and t.size.m * t.size.lines * t.size.k < SERIAL_WORK:
         n_threads = 1
     t.sums = scratch if t.parts > 1 else <char*> t.out
     parallel_for(n_threads, t.parts * t.line_tasks, thin_task, t)
@@ -104,7 +104,7 @@ cdef inline void thin_lines(const Matrices* s, const real* a, const real* b, con
     columns are summed beside out, and those of them that are its own go there at the end."""
     cdef real spare[THIN * 16]
     cdef real* y
-    cdef ptrdiff_t whole = s.n // s.lanes, most = THIN_DEPTH if s.b_row * sizeof(real) < PAGE else THIN_FEW
+    cdef ptrdiff_t whole = s.n // s.lanes, most = THIN_DEPTH if s.b_row * sizeof(real) < LONG_ROW else THIN_FEW
     cdef ptrdiff_t depth, line, lines, row, i, y_row, column
     for line in range(first, last):
         for i in range(s.m):

@@ -48,9 +48,17 @@
 #define TALL MR
 #endif
 
+/* rows of a tile for images whose pixels leave less of it unused: 49 are 7 times 7 */
+#define LESS (MR - 1)
+
 /* pixels that share a line of weights where outputs are few, and rows that share one of w where rows are */
 #define DOTS 4
 #define FEW_ROWS 4
+
+/* Have so many bytes brought into the L2 cache. */
+static inline __attribute__((always_inline, unused)) void fetch(const void *p, ptrdiff_t size) {
+    for (ptrdiff_t i = 0; i < size; i += LINE_BYTES) __builtin_prefetch((const char *)p + i, 0, 2);
+}
 
 #define REAL float
 #define INTEGER int32_t

@@ -102,6 +102,7 @@ static __attribute__((unused)) void TYPED(sum_lines)(const REAL *y, ptrdiff_t st
     }
 
 DEFINE_TILE(tile_half, MR / 2, 2)
+DEFINE_TILE(tile_less, LESS, 1)
 DEFINE_TILE(tile_single, 1, 4)
 DEFINE_TILE(tile_tall, TALL, 1)
 #undef DEFINE_TILE
