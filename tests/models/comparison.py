@@ -8,6 +8,7 @@ from fastconv.engine import state
 from fastconv.layers import Dropout
 
 TOLERANCE = {np.float32: 1e-4, np.float64: 1e-9}
+ANOTHER_WAY = 0.05  # of a gradient, by root mean square, where a maximum or a ReLU is decided by rounding
 CASES = [(np.float64, 1), (np.float64, 2), (np.float64, 5), (np.float32, 2), (np.float32, 5)]
 cases = pytest.mark.parametrize("dtype, batch", CASES, ids=[f"{dtype.__name__}-{n}" for dtype, n in CASES])
 
@@ -58,12 +59,11 @@ def assert_names(network, make):
     assert {name: value.shape for name, value in network.state().items()} == expected
 
 
-def close(ours, theirs, tolerance, name, least=0.0):
+def close(ours, theirs, tolerance, name):
     theirs = theirs.detach().numpy()
     assert ours.shape == theirs.shape and ours.dtype == theirs.dtype, name
     assert np.isfinite(theirs).all()
-    scale = max(np.abs(theirs).max(), least)
-    np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance * scale, err_msg=name)
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance * np.abs(theirs).max(), err_msg=name)
 
 
 def _cross_entropy(score, t):
@@ -73,26 +73,28 @@ def _cross_entropy(score, t):
 
 
 def compare(network, module, batch, weights=()):
-    """Scores in inference; then loss, all gradients and running statistics of a training step without dropout.
+    """Scores in inference; then loss, running statistics, scores and all gradients of a training step without dropout.
 
-    In float32 there are three attempts, with other parameters and images: where two values of a maximum, or of a ReLU
-    and 0, differ by rounding alone, the gradient goes another way. Such a thing has no place in float64.
+    In float32 three times, with other parameters and images: where two values of a maximum, or of a ReLU and 0, differ
+    by rounding alone, the gradient goes another way, in PyTorch's own float32 as well. That changes the gradients below
+    by little on the whole, and not each time; everything else it leaves alone. In float64 it does not happen.
 
     Parameters
     ----------
     weights : sequence of float
         Those of the module's auxiliary scores.
     """
-    attempts = 3 if network.dtype == np.float32 else 1
-    for seed in range(attempts):
-        try:
-            return _compare(network, module, batch, weights, seed)
-        except AssertionError:
-            if seed + 1 == attempts:
-                raise
+    if network.dtype == np.float64:
+        assert not _gradient_errors(network, module, batch, weights, 0)
+        return
+    errors = [_gradient_errors(network, module, batch, weights, seed) for seed in range(3)]
+    assert not all(errors), errors
+    far = [(name, error) for found in errors for name, error in found.items() if error > ANOTHER_WAY]
+    assert not far, far
 
 
-def _compare(network, module, batch, weights, seed):
+def _gradient_errors(network, module, batch, weights, seed):
+    """Compare a step, and return the gradients that are not PyTorch's: {name: error by root mean square}."""
     import torch
     random_parameters(network, seed)
     same_weights(network, module)
@@ -124,13 +126,17 @@ def _compare(network, module, batch, weights, seed):
 
     theirs = dict(module.named_parameters())
     largest = max(float(value.grad.abs().max()) for value in theirs.values())
-    entries = state.entries(network._graph)
-    for name, (layer, attribute) in entries.items():
+    errors = {}
+    for name, (layer, attribute) in state.entries(network._graph).items():
         if attribute.startswith("running"):
             close(getattr(layer, attribute), module.state_dict()[name], tolerance, name)
             continue
-        ours = getattr(layer, f"d{attribute}")
+        ours, exact = getattr(layer, f"d{attribute}"), theirs[name].grad.numpy()
+        ours = ours.T if ours.ndim == 2 else ours
+        assert ours.shape == exact.shape and ours.dtype == exact.dtype, name
         # a bias before a normalization has no gradient but rounding
-        close(ours.T if ours.ndim == 2 else ours, theirs[name].grad, tolerance, name, least=1e-2 * largest)
+        if not np.abs(ours - exact).max() <= tolerance * max(np.abs(exact).max(), 1e-2 * largest):
+            errors[name] = np.linalg.norm(ours - exact) / np.linalg.norm(exact)
     close(network.predict(x, train_flg=True), module(torch.tensor(x))[0] if weights else module(torch.tensor(x)),
           tolerance, "scores in training")
+    return errors
