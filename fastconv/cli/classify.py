@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 IMAGENET_CLASSES, IMAGENET_SIZE = 1000, 224
 BORDER = 256 / 224  # the shorter side of a photo to the crop, in torchvision's evaluation
 BATCH = 8
+TOP = 5
 IMAGENET_NAMES = Path(__file__).parents[1] / "datasets" / "imagenet_classes" / "names.txt"
 
 
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     scores = [network.predict(prepare(np.stack(images[i:i + BATCH]))) for i in range(0, len(images), BATCH)]
     found = []
     for path, p in zip(args.images, softmax(np.concatenate(scores)), strict=True):
-        best = np.argsort(-p, kind="stable")[:args.top]
+        best = np.argsort(-p, kind="stable")[:args.top or TOP]
         found.append({"image": path, "classes": [
             {"class": int(c), "name": names[c] if names else None, "probability": float(p[c])} for c in best]})
     for row in found:

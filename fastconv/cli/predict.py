@@ -36,7 +36,7 @@ def add_to(commands: Any) -> None:
     photos.add_argument("--weights", metavar="FILE",
                         help="its parameters: .pth or .pt of PyTorch, .safetensors, .npz or .pkl")
     photos.add_argument("--class-names", metavar="FILE", help="text file with one name per line")
-    photos.add_argument("--top", type=whole_number(1), default=5, metavar="K", help="best classes to show (default: 5)")
+    photos.add_argument("--top", type=whole_number(1), metavar="K", help="best classes to show (default: 5)")
     photos.add_argument("--size", type=whole_number(1), metavar="N",
                         help="height and width of the network's input (default: the model's, 224 for most)")
     photos.add_argument("--preprocessing", choices=("auto", "imagenet", "half", "none"), default="auto",
@@ -53,6 +53,10 @@ def run(args: argparse.Namespace) -> int:
         if not (args.model and args.weights):
             args.fail(f"--{'weights' if args.weights else 'model'} needs --{'model' if args.weights else 'weights'}")
         return classify.run(args)
+    for option, given in (("--top", args.top), ("--class-names", args.class_names), ("--size", args.size),
+                          ("--preprocessing", args.preprocessing != "auto" and args.preprocessing)):
+        if given:
+            args.fail(f"{option} is for photos: it needs --model and --weights")
     from ..functions import softmax
     from .digits import read_digit
     use_threads(args)

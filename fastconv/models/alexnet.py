@@ -9,8 +9,6 @@ from numpy.typing import DTypeLike
 from ..layers import LRN
 from .image_network import ImageNetwork
 
-VARIANTS = ("paper", "one-tower")
-
 
 class AlexNet(ImageNetwork):
     """Five convolutions, three of them pooled by overlapping windows, and three fully connected layers.
@@ -46,13 +44,12 @@ class AlexNet(ImageNetwork):
     the last map to 6x6, which it is for images of 224x224.
     """
 
+    variants = ("paper", "one-tower")
+
     def __init__(self, input_dim: tuple[int, int, int] = (3, 224, 224), num_classes: int = 1000, *,
                  variant: str = "paper", width: float = 1.0, small: bool = False, dtype: DTypeLike = np.float32,
                  seed: int | np.random.Generator | None = None) -> None:
-        super().__init__(input_dim, num_classes, width, dtype)
-        if variant not in VARIANTS:
-            raise ValueError(f"AlexNet: variant is {variant!r}, expected {' or '.join(map(repr, VARIANTS))}")
-        self.variant, self.is_small = variant, bool(small)
+        super().__init__(input_dim, num_classes, width, dtype, variant=variant, small=small)
         if variant == "paper":
             self.multiple = 2
             self._paper()

@@ -9,7 +9,6 @@ from numpy.typing import DTypeLike
 from ..layers import LRN, Concat
 from .image_network import ImageNetwork
 
-VARIANTS = ("paper", "batch_norm")
 AUXILIARY_WEIGHT = 0.3
 
 
@@ -49,13 +48,13 @@ class GoogLeNet(ImageNetwork):
     beta and biases at 0. Dropout is inverted. torchvision's published weights want images scaled to -1 ... 1.
     """
 
+    variants = ("paper", "batch_norm")
+
     def __init__(self, input_dim: tuple[int, int, int] = (3, 224, 224), num_classes: int = 1000, *,
                  variant: str = "paper", auxiliary: bool = True, width: float = 1.0, small: bool = False,
                  dtype: DTypeLike = np.float32, seed: int | np.random.Generator | None = None) -> None:
-        super().__init__(input_dim, num_classes, width, dtype)
-        if variant not in VARIANTS:
-            raise ValueError(f"GoogLeNet: variant is {variant!r}, expected {' or '.join(map(repr, VARIANTS))}")
-        self.variant, self.is_small, self.has_norm = variant, bool(small), variant == "batch_norm"
+        super().__init__(input_dim, num_classes, width, dtype, variant=variant, small=small)
+        self.has_norm = variant == "batch_norm"
         #                                    1x1  3x3: reduced  5x5: reduced  pooled    map of 224x224
         x = self._stem()                                                            # 28
         x = self.inception("inception3a", x, 64,  (96, 128),    (16, 32),     32)

@@ -38,11 +38,17 @@ class ImageNetwork(Network):
         All numbers of channels are multiplied by it, and rounded.
     dtype : dtype
         Dtype of the parameters.
+    variant : str, optional
+        One of the class's `variants`, where it has such.
+    small : bool, default False
+        The form for small images.
     """
 
+    variants: tuple[str, ...] = ()
     multiple = 1  # numbers of channels are rounded to multiples of it, so that they can be cut into groups
 
-    def __init__(self, input_dim: tuple[int, ...], num_classes: int, width: float, dtype: DTypeLike) -> None:
+    def __init__(self, input_dim: tuple[int, ...], num_classes: int, width: float, dtype: DTypeLike, *,
+                 variant: str | None = None, small: bool = False) -> None:
         super().__init__(dtype=dtype)
         where = type(self).__name__
         if np.shape(input_dim) != (3,):
@@ -52,6 +58,9 @@ class ImageNetwork(Network):
         self.width = number(width, f"{where}: width")
         if not 0 < self.width < float("inf"):
             raise ValueError(f"{where}: width is {width!r}, expected a factor above 0")
+        if self.variants and variant not in self.variants:
+            raise ValueError(f"{where}: variant is {variant!r}, expected {' or '.join(map(repr, self.variants))}")
+        self.variant, self.is_small = variant, bool(small)
         self._shapes: dict[int, tuple[int, ...]] = {INPUT: self.input_dim}
 
     def add(self, layer: Any, *, inputs: Sources = None, name: str | None = None) -> int:

@@ -74,3 +74,12 @@ def test_reads_handwriting_with_the_books_parameters(capsys, tmp_path):
     assert main(["predict", "--json", "--params", os.environ["FASTCONV_BOOK_PARAMS"], *names]) == 0
     images = json.loads(capsys.readouterr().out)["images"]
     assert sum(row["digit"] == label for row, label in zip(images, t, strict=False)) >= 97
+
+
+@pytest.mark.parametrize("option", [["--top", "3"], ["--class-names", "names.txt"], ["--size", "64"],
+                                    ["--preprocessing", "half"]], ids=lambda option: option[0])
+def test_options_for_photos_without_a_model(option, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["predict", *option, "digit.png"])
+    assert stopped.value.code == 2
+    assert f"{option[0]} is for photos: it needs --model and --weights" in capsys.readouterr().err
