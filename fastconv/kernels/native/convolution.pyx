@@ -15,10 +15,10 @@ from fastconv.kernels import settings
 from .common cimport LINE_BYTES, SERIAL_WORK, Scratch, free_scratch, is_float, new_scratch, parts, real, up_to
 from .direct cimport pack_bias, pack_line
 from .gradient cimport add_lanes, gradient_lane, gradient_scratch
-from .parallel_sweep cimport (BAND_BYTES, FEW_TILES, TASKS, Job, cut_direct, cut_winograd, input_task, points_bytes, run_direct,
+from .parallel_sweep cimport (FEW_TILES, TASKS, Job, cut_direct, cut_winograd, input_task, points_bytes, run_direct,
                               run_winograd)
 from .pool cimport parallel_for
-from .sweep cimport Sweep, band_size, dense_maps, finish_sweep, forward_axis, phase_axis, split_rows
+from .sweep cimport Sweep, band_size, dense_maps, finish_sweep, forward_axis, phase_axis, split_bands, split_rows
 from .winograd cimport (POINTS, add_point, gradient_blocks, line_taps, read_tile, tiling, transform_line, winograd_pays,
                         winograd_scratch)
 
@@ -207,7 +207,7 @@ cdef int weight_gradient(Call* call, int n_threads) except -1:
     if (settings.winograd and job.images > 0 and winograd_pays(s, job.images, True)
             and winograd_weight_gradient(call, n_threads)):
         return 0
-    split_rows(s, BAND_BYTES // (s.h.step * max(s.band_w, 1) * s.channels * job.item + 1))
+    split_bands(s, job.item)
     if job.images * s.bands < SUMS:
         split_rows(s, min(s.rows, max(4, parts(job.images * s.h.grid, SUMS))))
     call.units, call.lane_size = job.images * s.bands, lane_bytes // job.item

@@ -13,13 +13,12 @@ from .common cimport LINE_BYTES, MAX_MR, MR, parts, real, tile, up_to
 from .direct cimport sweep_band
 from .pool cimport parallel_for
 from .relu_pool cimport relu_pool_rows
-from .sweep cimport Sweep, band_size, split_rows
+from .sweep cimport Sweep, band_size, split_bands, split_rows
 from .winograd cimport (FAR, FLOAT_LANES, POINTS, Finish, Tiling, group_of_tiles, set_steps, tiling, transform_input, winograd_block,
                         winograd_scratch, write_tile)
 
 cdef enum:
     TASKS = 64                # enough for every core, whatever their number
-    BAND_BYTES = 1 << 18      # a band of the image should stay in L2
     WEIGHT_BYTES = 1 << 18    # packed weights that stay in L2 beside it
     FEW_TILES = 8             # that a task transforms
 
@@ -57,7 +56,7 @@ cdef inline void cut_direct(Job* j) noexcept nogil:
     cdef Sweep* s = &j.s
     cdef ptrdiff_t even = 2 if j.finish.winner != NULL else 1
     j.lines = j.chunk = s.groups * s.blocks
-    split_rows(s, BAND_BYTES // (s.h.step * max(s.band_w, 1) * s.channels * j.item + 1))
+    split_bands(s, j.item)
     if j.images * s.bands < TASKS and j.lines * s.depth * LINE_BYTES <= WEIGHT_BYTES:
         split_rows(s, min(s.rows, max(4, parts(j.images * s.h.grid, TASKS))))
     if j.images * s.bands < TASKS and even == 1:

@@ -10,14 +10,11 @@ from .philox cimport dropout_threshold
 from .plan_state cimport (COPY, RELU, RELU_GRADIENT, SHARED_IMAGES, SIGMOID, SIGMOID_GRADIENT, SUM, SUM_RELU, Chunk, Columns, Map,
                           Rule, Run, Step)
 from .plan_steps cimport (by_rule, dropout, dropout_gradient, filter_data_gradient, filter_forward,
-                          filter_weight_gradient, flatten, give_rows, lrn, lrn_gradient, pooling, pooling_gradient,
-                          scale_step, slice_step, softmax_loss, take_images, unflatten, unpool)
+                          filter_weight_gradient, give_rows, scale_step, slice_step, softmax_loss, take_images)
+from .plan_windows cimport flatten, lrn, lrn_gradient, pooling, pooling_gradient, unflatten, unpool
 from .response cimport response
-from .sweep cimport Sweep, dense_maps, finish_sweep, forward_axis, phase_axis, split_rows
+from .sweep cimport Sweep, dense_maps, finish_sweep, forward_axis, phase_axis, split_bands
 from .winograd cimport FAR, POINTS, winograd_fits, winograd_pays
-
-cdef enum:
-    BAND_BYTES = 1 << 18     # a padded copy of a part of an image should stay in L2
 
 ctypedef void (*action)(const Step* step, Chunk* chunk) noexcept nogil
 
@@ -46,7 +43,8 @@ cdef inline int place(Sweep* s, const Map* source, const Map* out, bint affine, 
             s.out_row, s.out_image = out.row, out.image
             s.room = out.after >= up_to(out.h, 4) - out.h and out.after >= up_to(out.w, 4) - out.w
     finish_sweep(s, lanes)
-    split_rows(s, BAND_BYTES // (s.h.step * max(s.band_w, 1) * s.channels * 8 + 1) if s.padded else s.h.grid)
+    if s.padded:  # a band is copied with its zeros
+        split_bands(s, sizeof(double))
     return 0
 
 

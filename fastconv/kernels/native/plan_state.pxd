@@ -120,6 +120,10 @@ cdef struct Chunk:           # a few images on one worker, or on all
     bint fresh               # nothing has been added to them
 
 
+cdef inline const Map* map_of(const Chunk* k, ptrdiff_t number) noexcept nogil:
+    return &k.run.maps[number]
+
+
 cdef inline char* at(const Chunk* k, ptrdiff_t number) noexcept nogil:
     """Return the chunk's first pixel of a map."""
     cdef const Map* m = &k.run.maps[number]

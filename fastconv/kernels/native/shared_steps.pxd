@@ -10,8 +10,8 @@ from .common cimport LINE_BYTES, SERIAL_SIZE, SERIAL_WORK, parts, real, up_to
 from .convolution_plan cimport (Filters, affine_row, filters_scratch, forward_images, line_bytes, lines_of, pack_weights,
                                 u_line_bytes)
 from .parallel_sweep cimport Job, cut_direct, cut_winograd, points_bytes, run_direct, run_winograd
-from .plan_state cimport SHARED_IMAGES, Chunk, Map, Run, Step, at
-from .plan_steps cimport clear_surroundings, finish_of, map_of
+from .plan_state cimport SHARED_IMAGES, Chunk, Map, Run, Step, at, map_of
+from .plan_steps cimport clear_surroundings, finish_of
 from .pool cimport parallel_for
 from .sweep cimport Sweep
 from .thin cimport Thin, cut_thin, run_thin, thin_bytes

@@ -13,6 +13,9 @@ from libc.string cimport memcpy, memset
 from .common cimport parts, real
 
 
+cdef enum:
+    BAND_BYTES = 1 << 18      # of source rows that should stay in L2
+
 cdef struct Axis:
     ptrdiff_t source      # pixels of the source
     ptrdiff_t size        # pixels of the output
@@ -121,6 +124,11 @@ cdef inline void split_rows(Sweep* s, ptrdiff_t rows) noexcept nogil:
     """Cut the grid into bands of at most `rows` rows."""
     s.rows = max(1, min(rows, s.h.grid))
     s.bands = parts(s.h.grid, s.rows)
+
+
+cdef inline void split_bands(Sweep* s, ptrdiff_t item) noexcept nogil:
+    """Cut the grid into bands whose source rows, of elements of so many bytes, stay in L2."""
+    split_rows(s, BAND_BYTES // (s.h.step * max(s.band_w, 1) * s.channels * item + 1))
 
 
 cdef inline ptrdiff_t band_size(const Sweep* s) noexcept nogil:
