@@ -141,6 +141,8 @@ def _progress(checkpoint: Checkpoint, trainer: Trainer) -> Put:
         trainer.history = run["history"]
         trainer.settings = run["settings"]
         trainer._order = arrays.get("order")
+        images = run["samples_done"] or run["train_size"]  # those that `seconds` are of
+        trainer.images_per_second = images / run["seconds"] if run["seconds"] > 0 else 0.0
 
     return put
 

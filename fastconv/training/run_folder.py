@@ -53,7 +53,7 @@ class RunFolder:
         self._written: tuple[Any, ...] | None = None  # where the run was when the checkpoint was written
 
     def claim(self) -> None:
-        """Make room for a new run, unless the folder holds one that is not finished.
+        """Make room for a new run, unless the folder holds one that has begun and is not finished.
 
         Raises
         ------
@@ -135,11 +135,11 @@ class RunFolder:
         except (OSError, ValueError) as error:
             raise FileExistsError(f"{self.checkpoint} of another run cannot be read ({error}); delete it, or choose "
                                   "another folder") from error
-        if not run["is_finished"]:
+        if run["steps_done"] and not run["is_finished"]:
             raise FileExistsError(
                 f"{self.checkpoint} is of a run that is not finished ({run['epochs_done']} of {run['last_epoch']} "
-                f"epochs, {run['steps_done']} steps); go on with it (Trainer.resume, fastconv train --resume "
-                f"{self.path}), delete it, or choose another folder")
+                f"epochs, {run['steps_done']} steps); go on with it (Trainer.resume, or fastconv train --resume "
+                f"{self.path}), give it up (delete it, or fastconv train --overwrite), or choose another folder")
 
     def _remove_remains(self) -> None:
         for path in (self.checkpoint, self.best, self.history):
