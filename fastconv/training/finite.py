@@ -90,7 +90,7 @@ def _first_not_finite(network: Any, x: np.ndarray, t: np.ndarray, batch: np.ndar
                 "the penalty too).")
     names = {number: f" ({name!r})" for name, number in network._graph.names.items()}
     return (f"The first values that are not finite are the output of layers[{node}]{names.get(node, '')}, a "
-            f"{type(network.layers[node]).__name__}.")
+            f"{type(network._graph.layers[node]).__name__}.")
 
 
 def _bad_parameter(network: Any) -> str | None:

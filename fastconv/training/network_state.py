@@ -61,7 +61,7 @@ def put_parameters(network: Any, given: Mapping[str, NDArray[Any]]) -> Put:
 
 
 def take_statistics(network: Any) -> Arrays:
-    """Return ``<number of the layer>.running_mean`` and ``.running_var``, where there are such already."""
+    """Return ``<number among such layers>.running_mean`` and ``.running_var``, where there are such already."""
     return {f"{i}.{name}": np.asarray(getattr(layer, name)) for i, layer in enumerate(normalizations_of(network))
             for name in STATISTICS if getattr(layer, name) is not None}
 
@@ -92,10 +92,10 @@ def put_statistics(network: Any, given: Mapping[str, NDArray[Any]]) -> Put:
 def _held(value: Any) -> Iterator[Any]:
     """Yield the layers that an attribute holds: it may be one, a network, or a list or dictionary of such."""
     if isinstance(value, Network):
-        yield from value.layers
+        yield from value._graph.layers
     elif isinstance(value, (list, tuple, Mapping)):
         for item in value.values() if isinstance(value, Mapping) else value:
-            yield from item.layers if isinstance(item, Network) else [item] if _is_layer(item) else []
+            yield from item._graph.layers if isinstance(item, Network) else [item] if _is_layer(item) else []
     elif _is_layer(value):
         yield value
 
