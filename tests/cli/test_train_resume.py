@@ -140,7 +140,7 @@ def test_a_run_that_is_not_finished_is_replaced_only_on_demand(data, monkeypatch
     assert train("--data", data, *SHORT) == 0  # one that is finished makes room
 
 
-@pytest.mark.parametrize("model", [name for name in SMALL if name not in ("resnet32", "resnet56")])  # slow to compile
+@pytest.mark.parametrize("model", [name for name in SMALL if name not in ("resnet32", "resnet56")])
 def test_models(data, model, capsys):
     one = ["--data", data, "--epochs", "1", "--batch-size", "60", "--seed", "1", "--model", model, "--json", "--quiet"]
     assert train(*one) == 0

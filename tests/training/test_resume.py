@@ -96,9 +96,12 @@ def small(kind=unnamed, optimizer="Adam", seed=None, epochs=3, **more):
     return Trainer(kind(), x, t, x[:8], t[:8], epochs, 5, optimizer, {}, verbose=False, seed=seed, **more)
 
 
-@pytest.mark.parametrize("step", [3, 5, 10])
-@pytest.mark.parametrize("optimizer", [*dict.fromkeys(kind.__name__ for kind in OPTIMIZERS.values()), BooksMomentum])
-@pytest.mark.parametrize("kind", KINDS)
+NAMES = dict.fromkeys(kind.__name__ for kind in OPTIMIZERS.values())
+
+
+@pytest.mark.parametrize("kind, optimizer, step", [
+    *((kind, "Adam", step) for kind in KINDS for step in (3, 5, 10)),
+    *(("numbered", optimizer, 7) for optimizer in (*NAMES, BooksMomentum)), ("reader's", BooksMomentum, 7)])
 def test_a_resumed_run_ends_as_the_whole_one(tmp_path, kind, optimizer, step):
     seed = 2 if step == 5 else None
 
