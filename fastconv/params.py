@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .array_pickle import read_arrays, write_arrays
 from .npz import read_npz, write_npz
+from .replacing import replacing
 from .safetensors_file import read_metadata, read_safetensors, write_safetensors
 from .torch_pickle import read_tensors
 
@@ -57,7 +57,7 @@ def save(file_name: str | os.PathLike[str], arrays: Mapping[str, ArrayLike]) -> 
             checked[name] = np.asarray(value)
             if checked[name].dtype.kind not in "biuf":
                 raise TypeError(f"entry {name!r} has dtype {checked[name].dtype}, expected real numbers")
-        with _replacing(path) as file:
+        with replacing(path) as file:
             write(file, checked)
 
 
@@ -133,20 +133,3 @@ def _naming(where: str, path: Path) -> Iterator[None]:
         yield
     except (ImportError, TypeError, ValueError) as error:
         raise type(error)(f"{where}: {path}: {error}") from error
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """Open a new file beside `path` that takes its place when the block ends well, else is deleted."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with temporary.open("xb") as file:  # the mode follows the umask, unlike tempfile's
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException as error:
-        temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise OSError(error.errno, f"parameters not written: {error.strerror}", str(path)) from error
-        raise

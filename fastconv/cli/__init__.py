@@ -9,7 +9,7 @@ from ..config import package_version
 from . import bench, evaluate, info, predict, run, summary, train, warmup
 from .common import CommandError, check_environment
 
-OK, FAILED, INTERRUPTED = 0, 1, 130  # a wrong command line is 2, argparse's own
+FAILED, INTERRUPTED = 1, 130  # a wrong command line is 2, argparse's own
 COMMANDS = {"run": run, "train": train, "evaluate": evaluate, "predict": predict, "bench": bench, "warmup": warmup,
             "summary": summary, "info": info}
 
@@ -25,7 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit code: 0, 1 if something was missing, damaged or not writable, 130 if interrupted by Ctrl-C.
+        The exit code: 0, 1 if something was missing, damaged or not writable, 130 if interrupted by Ctrl-C, 143 if
+        by SIGTERM.
 
     Raises
     ------
@@ -52,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="fastconv", description="Train and use convolutional networks on the CPU.",
         epilog="python -m fastconv [options] SCRIPT.py [ARGS] runs a script of the book Deep Learning from Scratch,\n"
                "unchanged and fast; its options: fastconv run --help.\n\n"
-               "Exit codes: 0 done, 1 failed, 2 wrong command line, 130 interrupted by Ctrl-C.\n"
+               "Exit codes: 0 done, 1 failed, 2 wrong command line, 130 interrupted by Ctrl-C, 143 by SIGTERM.\n"
                "'fastconv COMMAND --help' has examples.",
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"fastconv {package_version()}")

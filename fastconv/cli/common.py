@@ -2,12 +2,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..json_line import as_json as as_json
 
 if TYPE_CHECKING:
     from ..datasets.mnist import MnistSource, Split
@@ -74,18 +75,6 @@ def positive_number(text: str) -> float:
 def say(args: argparse.Namespace, line: str) -> None:
     """Print a line for people."""
     print(line, file=sys.stderr if args.json else sys.stdout, flush=True)
-
-
-def as_json(values: Any) -> str:
-    """Return one line of JSON; numbers that JSON does not know (nan, inf) become null."""
-    def plain(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: plain(item) for key, item in value.items()}
-        if isinstance(value, list):
-            return [plain(item) for item in value]
-        return None if isinstance(value, float) and not math.isfinite(value) else value
-
-    return json.dumps(plain(values))
 
 
 def check_environment() -> None:

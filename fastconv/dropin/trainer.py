@@ -21,6 +21,7 @@ class BookTrainer(Trainer):
     """
 
     _epoch_line = BOOK_EPOCH
+    _must_be_finite = False  # the book's goes on with nan
     precision = np.dtype(np.float32)  # of the engine, for images that are no more precise
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -49,7 +50,7 @@ class BookTrainer(Trainer):
         if self._twin is None:
             return self._watched_update(batch)
         grads, loss = self._twin.gradient(self.x_train, self.t_train, batch)
-        self.optimizer.update(self._twin.params, grads)
+        self._change(self._twin.params, grads)
         if report.enabled:
             report.add("Trainer, steps of the engine", 1, time.perf_counter() - start,
                        self._book_seconds * len(batch) / self.batch_size)
@@ -68,7 +69,7 @@ class BookTrainer(Trainer):
             report.note(f"{name} trained layer by layer: {reason}")
             return self._apply(grads, x, t)
         loss = float(trace.forward[-1][0].loss)
-        self.optimizer.update(self.network.params, grads)
+        self._change(self.network.params, grads)
         dtype = np.result_type(self.precision, x.dtype) if x.dtype.kind == "f" else self.precision
         self._twin = Twin(chain, owners, dtype)
         self._predicts = predicts(self.network, self._twin, x[:1])
@@ -78,9 +79,13 @@ class BookTrainer(Trainer):
         return loss
 
     def _accuracy(self, x: np.ndarray, t: np.ndarray) -> float:
-        if self._twin is not None and not self._predicts:
-            self._twin.write_back()
+        if not self._predicts:
+            self._settle()
         return super()._accuracy(x, t)
+
+    def _settle(self) -> None:
+        if self._twin is not None:
+            self._twin.write_back()
 
     def _leave_engine(self) -> None:
         if self._twin is not None:

@@ -66,10 +66,12 @@ class Graph:
         """Return the last node's output; nodes that it does not need are not run."""
         return self.outputs(x, train_flg)[0]
 
-    def outputs(self, x: np.ndarray, train_flg: bool, auxiliary: Iterable[int] = ()) -> list[np.ndarray]:
+    def outputs(self, x: np.ndarray, train_flg: bool, auxiliary: Iterable[int] = (),
+                watch: Callable[[int, np.ndarray], object] | None = None) -> list[np.ndarray]:
         """Return the outputs of the last node and the auxiliary ones.
 
         Nodes that none of these needs are not run; others' outputs are dropped as soon as no later node reads them.
+        `watch` is called with each node and its output.
         """
         self.check()
         wanted = [len(self.layers) - 1, *auxiliary]
@@ -88,6 +90,8 @@ class Graph:
             except (TypeError, ValueError) as error:
                 error.add_note(f"in layers[{node}] of a network whose input has shape {np.shape(x)}")
                 raise
+            if watch is not None:
+                watch(node, values[node])
         return [values[node] for node in wanted]
 
     def backward(self, dout: np.ndarray, auxiliary: Mapping[int, np.ndarray] = MappingProxyType({})) -> None:

@@ -10,7 +10,7 @@ from .resnet import ResNet, SmallResNet
 from .simple_convnet import SimpleConvNet
 from .two_layer_net import TwoLayerNet
 from .vgg import VGG
-from .zoo import ZOO
+from .zoo import SMALL, ZOO
 
-__all__ = ["VGG", "ZOO", "AlexNet", "DeepConvNet", "GoogLeNet", "MultiLayerNet", "MultiLayerNetExtend", "ResNet",
-           "SimpleConvNet", "SmallResNet", "TwoLayerNet"]
+__all__ = ["SMALL", "VGG", "ZOO", "AlexNet", "DeepConvNet", "GoogLeNet", "MultiLayerNet", "MultiLayerNetExtend",
+           "ResNet", "SimpleConvNet", "SmallResNet", "TwoLayerNet"]

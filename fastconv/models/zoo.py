@@ -30,3 +30,12 @@ ZOO: dict[str, Callable[..., Network]] = {
     **{f"resnet{depth}": partial(SmallResNet, depth) for depth in (20, 32, 56)},
     "deepconvnet": _deep_convnet,
 }
+
+# the forms for small images such as digits
+SMALL: dict[str, Callable[..., Network]] = {
+    "deepconvnet": _deep_convnet,
+    "alexnet": AlexNet.small,
+    "vgg": VGG.small,
+    "googlenet": GoogLeNet.small,
+    **{f"resnet{depth}": partial(SmallResNet, depth) for depth in (20, 32, 56)},
+}
