@@ -12,7 +12,7 @@ from ..json_line import as_json as as_json
 
 if TYPE_CHECKING:
     from ..datasets.mnist import MnistSource, Split
-    from ..models import DeepConvNet
+    from ..engine import Network
 
 T = TypeVar("T")
 DEFAULT_PARAMS = "fastconv-run/params.pkl"
@@ -43,7 +43,8 @@ def add_data(parser: argparse.ArgumentParser) -> None:
 
 def add_params(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--params", default=DEFAULT_PARAMS, metavar="FILE",
-                        help=f"parameters of DeepConvNet, .pkl or .npz (default: {DEFAULT_PARAMS})")
+                        help="parameters of a network that fastconv train makes, .pkl, .npz or .safetensors "
+                             f"(default: {DEFAULT_PARAMS})")
 
 
 def add_threads(parser: argparse.ArgumentParser) -> None:
@@ -120,15 +121,24 @@ def opened(read: Callable[[str], T], path: str) -> T:
         raise CommandError(str(error)) from error
 
 
-def load_network(args: argparse.Namespace) -> DeepConvNet:
-    """Return a DeepConvNet with the parameters in the file that ``--params`` names."""
-    from ..models import DeepConvNet
+def load_network(args: argparse.Namespace) -> Network:
+    """Return the network of digits that the parameters in the file that ``--params`` names are of."""
+    from .. import params
+    from ..models import SMALL
     if not Path(args.params).is_file():
         raise CommandError(f"there is no file {args.params}; train a network first (fastconv train), "
                            "or name a file of parameters with --params")
-    network = DeepConvNet()
+    faults = []
     try:
-        network.load_params(args.params)
+        arrays = params.load(args.params)
+        for make in SMALL.values():
+            network = make(input_dim=(1, 28, 28), num_classes=10, seed=0)
+            try:
+                network.load_state(arrays, str(args.params))
+                return network
+            except ValueError as error:
+                faults.append(str(error))
     except ValueError as error:
         raise CommandError(str(error)) from error
-    return network
+    nearest = min(faults, key=len)
+    raise CommandError(f"{nearest}. fastconv train makes the parameters of {', '.join(SMALL)}")

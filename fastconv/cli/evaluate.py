@@ -30,7 +30,7 @@ of MNIST are tested on images they have seen."""
 def add_to(commands: Any) -> None:
     """Add the subcommand to argparse's `commands`."""
     parser = new_command(commands, "evaluate", run, examples=EXAMPLES,
-                         description="Test saved parameters of DeepConvNet on handwritten digits.")
+                         description="Test a network's saved parameters on handwritten digits.")
     add_params(parser)
     add_data(parser)
     parser.add_argument("-v", "--verbose", action="store_true", help="also a line for each class")

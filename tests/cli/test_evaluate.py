@@ -6,6 +6,7 @@ import pytest
 
 from fastconv import load_mnist
 from fastconv.cli import main
+from fastconv.models import SMALL
 
 
 def test_accuracy_and_loss(capsys, data, network):
@@ -39,3 +40,12 @@ def test_parameters_that_cannot_be_used(capsys, tmp_path, data, name, content, r
     assert main(["evaluate", "--params", name, "--data", data]) == 1
     text = capsys.readouterr()
     assert text.err.startswith("fastconv evaluate: error: ") and reason in text.err and not text.out
+
+
+@pytest.mark.parametrize("model", ["alexnet", "resnet20"])
+def test_other_networks(capsys, data, model):
+    _, (x, t) = load_mnist(flatten=False, data_dir=data)
+    network = SMALL[model](input_dim=(1, 28, 28), num_classes=10, seed=3)
+    network.save_params("other.npz")
+    assert main(["evaluate", "--params", "other.npz", "--data", data, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["accuracy"] == network.accuracy(x, t)
