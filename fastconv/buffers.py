@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 LEAST = 1 << 18      # bytes; a smaller array the C library hands out again by itself
 MOST_KEPT = 1 << 30  # bytes that nobody uses
+SLACK = 1 << 27      # bytes beyond those once in use: what is free when it is needed may have other sizes
 REUSE = os.environ.get("FASTCONV_REUSE_MEMORY", "1") != "0"  # without it sanitizers see where each array ends
 
 _ROUND = 1 << 16
@@ -30,7 +31,8 @@ _PLACES = 32         # lines of a page where blocks begin
 class Buffers(threading.local):
     """Blocks of memory by their size; each thread has its own.
 
-    All blocks together are never larger than those in use once were, and the free ones never than `MOST_KEPT`.
+    All blocks together are never larger than those in use once were and `SLACK`, and the free ones never than
+    `MOST_KEPT`.
 
     Attributes
     ----------
@@ -76,7 +78,7 @@ class Buffers(threading.local):
         used, free = self.sizes()
         self.peak = max(self.peak, used + size)
         for n, i in sorted(self._unused(), reverse=True):  # of one size the last first: the others keep their places
-            if used + size + free <= self.peak and free <= MOST_KEPT:
+            if used + size + free <= self.peak + SLACK and free <= MOST_KEPT:
                 break
             del self._blocks[n][i]
             free -= n

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 TURN = 0.01      # seconds that one measurement lasts at least: shorter calls are repeated
-SETTLE = 0.05    # a call shorter than this gets a pause, and one unmeasured run, before each turn:
+SETTLE = 0.2     # a call shorter than this gets a pause, and one unmeasured run, before each turn:
 QUIET = 0.12     # seconds until the idle threads of the library before it stop spinning (OpenBLAS: measured 0.1)
 PATIENCE = 1.0   # seconds: a call whose rounds would last longer gets fewer than `least` of them
 SLOW = 0.1       # a call that takes longer needs no warm-up of its own

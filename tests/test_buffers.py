@@ -66,14 +66,15 @@ def test_shape_and_dtype_are_those_asked_for(dtype):
     assert (y.shape, y.dtype) == (x.shape, x.dtype) and not np.shares_memory(x, y)
 
 
-def test_memory_never_is_larger_than_what_was_in_use_at_once():
+def test_memory_never_is_larger_than_what_was_in_use_at_once_and_the_slack(monkeypatch):
+    monkeypatch.setattr(buffers, "SLACK", 3 << 20)
     mine = Buffers()
     held = [mine.take(size)[:] for size in (1 << 20, 2 << 20, 3 << 20)]
     del held
     for size in (4 << 20, 5 << 20, 1 << 20, 6 << 20, 3 << 20):
         mine.take(size)
         used, free = mine.sizes()
-        assert used + free <= mine.peak == 6 << 20
+        assert used + free <= mine.peak + (3 << 20) and mine.peak == 6 << 20
 
 
 def test_it_can_be_switched_off(monkeypatch):
@@ -131,3 +132,15 @@ def test_the_child_of_a_fork_goes_on_with_its_copy():
         os._exit(0 if (x == 1).all() else 1)
     assert os.waitpid(pid, 0)[1] == 0
     assert (x == 1).all()
+
+
+def test_a_step_whose_arrays_overlap_otherwise_than_the_last_ones_finds_its_memory():
+    """As layers do: each keeps its arrays until the next step replaces them, small ones and large ones in turn."""
+    mine, kept = Buffers(), [None] * 6
+    for step in range(6):
+        made = mine._made
+        for i in range(6):
+            first, second = mine.take((1 + i) << 20)[:], mine.take((6 - i) << 20)[:]
+            kept[i] = first if i % 2 else second
+            del first, second
+    assert step == 5 and mine._made == made
