@@ -378,10 +378,9 @@ class Network:
             plan = found[1]
             N = len(x) if index is None else len(index)
             labels, soft = loss.targets("SoftmaxWithLoss.forward", t, N, plan.classes)
-            loss.take(*plan.loss(x, labels, soft, index, gradient), t, labels, soft)
+            return loss.take(*plan.loss(x, labels, soft, index, gradient), t, labels, soft)
         finally:
             self._plans.give(*found)
-        return loss.loss
 
     def _by_layers(self, x: np.ndarray, t: np.ndarray, gradient: bool) -> float:
         """Return the loss, with those of the auxiliary scores, layer by layer; a large batch's in parts."""
