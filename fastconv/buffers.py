@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 LEAST = 1 << 18      # bytes; a smaller array the C library hands out again by itself
 MOST_KEPT = 1 << 30  # bytes that nobody uses
 SLACK = 1 << 27      # bytes beyond those once in use: what is free when it is needed may have other sizes
-REUSE = os.environ.get("FASTCONV_REUSE_MEMORY", "1") != "0"  # without it sanitizers see where each array ends
+# without it sanitizers see where each array ends; and only a lock on all threads makes a count of references the truth
+REUSE = os.environ.get("FASTCONV_REUSE_MEMORY", "1") != "0" and getattr(sys, "_is_gil_enabled", lambda: True)()
 
 _ROUND = 1 << 16
 _LINE = 64

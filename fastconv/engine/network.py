@@ -56,6 +56,14 @@ class Network:
     only `dW`, `db`, `dgamma`, `dbeta` and the running statistics are set; call the layers themselves to see the rest.
     Changes of parameters and layers take effect at the next call.
 
+    Many threads may predict with one network at once, each on a plan of its own; training (`gradient`, `loss`,
+    `predict` with `train_flg`) is for one thread at a time, since it writes to the layers. A parameter that another
+    thread replaces meanwhile (``network.params["W1"] = W``) is the old one or the new one in each prediction; one that
+    is changed in place, as optimizers do, may be partly old and partly new in predictions that are running, never in
+    later ones. Where predictions must see all parameters of one step, take a `copy.deepcopy` between two steps.
+
+    Networks, layers and optimizers can be copied and pickled, so they travel to other processes; plans stay behind.
+
     Examples
     --------
     >>> network = Network()
@@ -378,10 +386,9 @@ class Network:
             plan = found[1]
             N = len(x) if index is None else len(index)
             labels, soft = loss.targets("SoftmaxWithLoss.forward", t, N, plan.classes)
-            loss.take(*plan.loss(x, labels, soft, index, gradient), t, labels, soft)
+            return loss.take(*plan.loss(x, labels, soft, index, gradient), t, labels, soft)
         finally:
             self._plans.give(*found)
-        return loss.loss
 
     def _by_layers(self, x: np.ndarray, t: np.ndarray, gradient: bool) -> float:
         """Return the loss, with those of the auxiliary scores, layer by layer; a large batch's in parts."""

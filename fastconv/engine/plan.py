@@ -1,7 +1,6 @@
 """A network's compiled schedule, and the cache of them: one for each shape of samples and way of running."""
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
@@ -118,11 +117,13 @@ class Plan:
 class Plans:
     """A network's plans, made when they are first needed; those used last are kept.
 
-    A plan is taken out while it runs, so two Python threads never run the same one.
+    A plan is taken out while it runs, so two Python threads never run the same one. There is no lock, for a signal's
+    handler may use the network that it interrupts, and a forked child that of a thread it lacks: each line below
+    reads or changes the dictionary in one piece.
     """
 
     def __init__(self) -> None:
-        self._plans: OrderedDict[Any, Plan | NotCompiled] = OrderedDict()
+        self._plans: dict[Any, Plan] = {}  # the one used last stands last
 
     def take(self, graph: Graph, last_layer: Any, dtype: np.dtype[Any], x: np.ndarray, training: bool, loss: bool,
              gradient: bool) -> tuple[Any, Plan] | NotCompiled:
@@ -135,7 +136,7 @@ class Plans:
             return NotCompiled(f"the network's dtype is {dtype}, that of the samples {x.dtype}, their shape {x.shape}")
         key = (backend, training, loss, gradient, x.shape[1:], settings.winograd)
         plan = self._plans.pop(key, None)
-        if plan is None or isinstance(plan, NotCompiled) or not plan.fits(graph, last_layer):
+        if plan is None or not plan.fits(graph, last_layer):
             try:
                 plan = Plan(Schedule(graph, last_layer, x.shape[1:], dtype, training=training, loss=loss,
                                      gradient=gradient, winograd=settings.winograd), backend)
@@ -145,8 +146,8 @@ class Plans:
 
     def give(self, key: Any, plan: Plan) -> None:
         self._plans[key] = plan
-        while len(self._plans) > KEPT:
-            self._plans.popitem(last=False)
+        for oldest in list(self._plans)[:-KEPT]:
+            self._plans.pop(oldest, None)
 
     def __deepcopy__(self, memo: Any) -> Plans:
         return Plans()

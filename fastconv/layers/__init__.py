@@ -4,6 +4,9 @@
 
 Images are (N, C, H, W). A result of four axes is a view on channels-last memory: layers chain without copies.
 `backward` reads the arrays of the last `forward` by reference: don't change them in place between the two.
+
+Several threads may call one layer's `forward` at once, outside training: each gets the result of its own argument.
+What a layer remembers is of one of these calls, so for `backward`, and in training, it belongs to one thread at a time.
 """
 from .adaptive_average_pooling import AdaptiveAveragePooling
 from .add import Add

@@ -55,18 +55,18 @@ class Affine:
         _check(where, x.shape, W.shape)
         D, M = W.shape
         bias = None if b is None else to_vector(where, "b", b, M, compute)
-        self.original_x_shape, self._dtype, self._shape = x.shape, dtype, (len(x), M)
-        self.x, self._weight = x.reshape(len(x), D), native(W, compute)
-        out = empty(self._shape, compute)
-        if self.x.dtype == compute or self.x.size <= CONVERTED:
-            self._x = contiguous(self.x, compute)
-            kernels.gemm(self._x, self._weight, bias, out)
+        rows, weight, out = x.reshape(len(x), D), native(W, compute), empty((len(x), M), compute)
+        kept = rows
+        if rows.dtype == compute or rows.size <= CONVERTED:
+            kept = contiguous(rows, compute)
+            kernels.gemm(kept, weight, bias, out)
         else:
-            self._x = self.x
-            rows = max(1, CONVERTED // D)
-            for start in range(0, len(x), rows):
-                part = slice(start, start + rows)
-                kernels.gemm(contiguous(self.x[part], compute), self._weight, bias, out[part])
+            count = max(1, CONVERTED // D)
+            for start in range(0, len(x), count):
+                part = slice(start, start + count)
+                kernels.gemm(contiguous(rows[part], compute), weight, bias, out[part])
+        self.x, self._x, self._weight = rows, kept, weight
+        self.original_x_shape, self._dtype, self._shape = x.shape, dtype, out.shape
         return out.astype(dtype, copy=False)
 
     def backward(self, dout: ArrayLike, *, need_dx: bool = True) -> Array | None:

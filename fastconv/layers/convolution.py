@@ -65,10 +65,10 @@ class Convolution:
         geometry = convolution_geometry(x.shape, W.shape, self.stride, self.pad, self.dilation, self.groups)
         stride, pad, dilation, groups, (N, OH, OW, FN) = geometry
         bias = None if b is None else to_vector(where, "b", b, FN, compute)
-        self.x, self._x, self._weight = x, channels_last(x, compute), contiguous(W, compute)
+        images, weight, out = channels_last(x, compute), contiguous(W, compute), empty(geometry.out_shape, compute)
+        kernels.convolution_forward(images, weight, bias, stride, pad, dilation, groups, out)
+        self.x, self._x, self._weight = x, images, weight
         self._geometry, self._dtype, self._shape = geometry, dtype, (N, FN, OH, OW)
-        out = empty(geometry.out_shape, compute)
-        kernels.convolution_forward(self._x, self._weight, bias, stride, pad, dilation, groups, out)
         return from_channels_last(out, dtype)
 
     def backward(self, dout: ArrayLike, *, need_dx: bool = True) -> Array | None:

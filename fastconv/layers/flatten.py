@@ -29,11 +29,12 @@ class Flatten:
     def forward(self, x: ArrayLike) -> Array:
         """Return (N, D) for `x` (N, ...) of D values a sample: a view on x where its memory and dtype allow it."""
         x = as_array("Flatten.forward", "x", x)
-        self._dtype, _ = result_dtype("Flatten.forward", x=x)
+        dtype, _ = result_dtype("Flatten.forward", x=x)
         if not x.ndim:
             raise ValueError("Flatten.forward: x is a scalar, expected (N, ...)")
-        self._x_shape, self._shape = x.shape, (len(x), math.prod(x.shape[1:]))
-        return x.reshape(self._shape).astype(self._dtype, copy=False)
+        shape = len(x), math.prod(x.shape[1:])
+        self._x_shape, self._shape, self._dtype = x.shape, shape, dtype
+        return x.reshape(shape).astype(dtype, copy=False)
 
     def backward(self, dout: ArrayLike) -> Array:
         """Return `dout` (N, D) in the shape of x."""

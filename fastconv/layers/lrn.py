@@ -57,9 +57,10 @@ class LRN:
         x = as_array(where, "x", x)
         dtype, compute = result_dtype(where, x=x)
         check_images(where, x.shape)
-        self._x, self._dtype, self._shape, self._settings = channels_last(x, compute), dtype, x.shape, self.settings()
-        out = np.empty_like(self._x)
-        kernels.lrn_forward(self._x, *self._settings, out)
+        images, settings = channels_last(x, compute), self.settings()
+        out = np.empty_like(images)
+        kernels.lrn_forward(images, *settings, out)
+        self._x, self._dtype, self._shape, self._settings = images, dtype, x.shape, settings
         return from_channels_last(out, dtype)
 
     def backward(self, dout: ArrayLike) -> Array:

@@ -63,12 +63,12 @@ class Pooling:
         dtype, compute = result_dtype("Pooling.forward", x=x)
         geometry = pooling_geometry(x.shape, self.pool_h, self.pool_w, self.stride, self.pad, self.ceil_mode)
         window, stride, pad, (N, OH, OW, C) = geometry
-        self.x, self._x = x, channels_last(x, compute)
-        self._geometry, self._dtype, self._shape = geometry, dtype, (N, C, OH, OW)
-        self._out = empty(geometry.out_shape, compute)
+        images, out = channels_last(x, compute), empty(geometry.out_shape, compute)
         pool = kernels.max_pooling_forward if self.mode == "max" else kernels.average_pooling_forward
-        pool(self._x, window, stride, pad, self._out)
-        return from_channels_last(self._out, dtype)
+        pool(images, window, stride, pad, out)
+        self.x, self._x, self._out = x, images, out
+        self._geometry, self._dtype, self._shape = geometry, dtype, (N, C, OH, OW)
+        return from_channels_last(out, dtype)
 
     def backward(self, dout: ArrayLike) -> Array:
         """Return dx (N, C, H, W) for `dout` (N, C, OH, OW)."""

@@ -34,12 +34,12 @@ class Relu:
     def forward(self, x: ArrayLike) -> Array:
         """Return max(x, 0) for `x` of any shape, in the memory layout of `x`."""
         x = as_array("Relu.forward", "x", x)
-        self._dtype, compute = result_dtype("Relu.forward", x=x)
-        self._shape = x.shape
-        x, self._layout = dense(x, compute)
-        self._out = empty_like(x)
-        kernels.relu_forward(x, self._out)
-        return self._layout(self._out, self._dtype)
+        dtype, compute = result_dtype("Relu.forward", x=x)
+        values, layout = dense(x, compute)
+        out = empty_like(values)
+        kernels.relu_forward(values, out)
+        self._out, self._layout, self._dtype, self._shape = out, layout, dtype, x.shape
+        return layout(out, dtype)
 
     def backward(self, dout: ArrayLike) -> Array:
         """Return dx: `dout` where x was positive, else 0; `dout` is left as it is."""

@@ -35,13 +35,13 @@ class Sigmoid:
     def forward(self, x: ArrayLike) -> Array:
         """Return the sigmoid of `x` of any shape, in the memory layout of `x`."""
         x = as_array("Sigmoid.forward", "x", x)
-        self._dtype, compute = result_dtype("Sigmoid.forward", x=x)
-        self._shape = x.shape
-        x, self._layout = dense(x, compute)
-        self._out = empty_like(x)
-        kernels.sigmoid_forward(x, self._out)
-        self.out = self._layout(self._out, self._dtype)
-        return self.out
+        dtype, compute = result_dtype("Sigmoid.forward", x=x)
+        values, layout = dense(x, compute)
+        out = empty_like(values)
+        kernels.sigmoid_forward(values, out)
+        self._out, self._layout, self._dtype, self._shape = out, layout, dtype, x.shape
+        self.out = result = layout(out, dtype)
+        return result
 
     def backward(self, dout: ArrayLike) -> Array:
         """Return ``dx = dout * (1 - out) * out``."""

@@ -72,10 +72,9 @@ class SoftmaxWithLoss:
         labels, soft = self.targets(where, t, N, K)
         y, losses = empty((N, K), compute), np.empty(N, compute)
         kernels.softmax_loss_forward(contiguous(x, compute), labels, y, losses)
-        self.take(float(losses.sum(dtype=np.float64)) / max(N, 1), y, t, labels, soft)
+        loss = self.take(float(losses.sum(dtype=np.float64)) / max(N, 1), y, t, labels, soft)
         self.y, self._dtype = y.astype(dtype, copy=False), dtype
-        assert self.loss is not None
-        return self.loss
+        return loss
 
     def targets(self, where: str, t: ArrayLike, N: int, K: int) -> tuple[Array, Array | None]:
         """Return `class_labels`, the rows smoothed."""
@@ -87,13 +86,14 @@ class SoftmaxWithLoss:
             soft[np.arange(N), labels] = 1
         return labels, (1 - self.label_smoothing) * soft + self.label_smoothing / K
 
-    def take(self, loss: float, y: Array, t: Array, labels: Array, soft: Array | None) -> None:
-        """Remember a forward pass, computed here or by an engine; see the attributes and `targets`."""
+    def take(self, loss: float, y: Array, t: Array, labels: Array, soft: Array | None) -> float:
+        """Remember a forward pass, computed here or by an engine; return its loss. See the attributes and `targets`."""
         if self.label_smoothing and soft is not None:
             logarithms = np.log(np.maximum(y, np.finfo(y.dtype).tiny), dtype=np.float64)
             loss = float(-(soft * logarithms).sum()) / max(len(y), 1)
         self.loss, self.y, self.t = loss, y, t
         self._y, self._labels, self._soft, self._dtype = y, labels, soft, y.dtype
+        return loss
 
     def backward(self, dout: float = 1) -> Array:
         """Return ``dx = (y - onehot(t)) / N``; `dout` is ignored, as in the book."""

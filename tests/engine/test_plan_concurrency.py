@@ -1,22 +1,22 @@
-"""Plans in Python threads, forks and worker processes: always the same bits."""
+"""Networks in many Python threads: always the same bits."""
 from __future__ import annotations
 
-import multiprocessing
-import os
-import subprocess
-import sys
+import copy
+import pickle
+import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
+from engine.random_networks import layer_by_layer
 
-import fastconv
-from fastconv import DeepConvNet, dispatch
+from fastconv import Adam, DeepConvNet, Network, dispatch
+from fastconv.engine import compile
+from fastconv.engine.plan import KEPT
+from fastconv.layers import Affine, BatchNormalization, Convolution, Dropout, Pooling, Relu
 from fastconv.threads import threads
 
-pytestmark = pytest.mark.skipif(dispatch.plan(dispatch.backend()) is None, reason="this backend has no plans")
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+needs_plans = pytest.mark.skipif(dispatch.plan(dispatch.backend()) is None, reason="this backend has no plans")
 
 
 def images(n, seed=0):
@@ -33,6 +33,61 @@ def step(network, n=20, seed=3):
     return b"".join(array.tobytes() for array in network.gradient(images(n), labels(n)).values())
 
 
+def small(seed=0):
+    """A network with everything that has a state of its own, for images (3, 12, 10)."""
+    rng = np.random.default_rng(seed)
+    network = Network()
+    network.add(Convolution(rng.normal(0, 0.3, (16, 3, 3, 3)), rng.normal(size=16), 1, 1))
+    network.add(BatchNormalization(rng.uniform(0.5, 1, 16), rng.normal(size=16)))
+    network.add(Relu())
+    network.add(Pooling(2, 2, 2))
+    network.add(Convolution(rng.normal(0, 0.1, (21, 16, 3, 3)), rng.normal(size=21), 1, 1))
+    network.add(Relu())
+    network.add(Affine(rng.normal(0, 0.1, (21 * 6 * 5, 33)), rng.normal(size=33)))
+    network.add(Dropout(0.4))
+    network.add(Affine(rng.normal(0, 0.1, (33, 10)), rng.normal(size=10)))
+    network.seed(seed)
+    return network
+
+
+def samples(n, seed=0):
+    return np.random.default_rng([seed, n]).normal(0.5, 1, (n, 3, 12, 10)).astype(np.float32)
+
+
+def train(network, optimizer, steps, first=0):
+    """Return the bytes of all parameters and of the losses."""
+    losses = []
+    for i in range(first, first + steps):
+        optimizer.update(network.params, network.gradient(samples(13, i), labels(13)))
+        losses.append(network.last_layer.loss)
+    return [np.array(losses).tobytes(), *(array.tobytes() for array in network.params.values())]
+
+
+@pytest.mark.parametrize("kind", ["plan", "shared", "layers"])
+def test_batches_of_many_sizes_in_many_threads(kind, monkeypatch):
+    """By lanes of images, by steps that all workers share, and by layers that the threads share."""
+    if kind == "shared":
+        monkeypatch.setattr(compile, "SHARED_WORK", 0)
+    network = small()
+    network.gradient(samples(30), labels(30))
+    if kind == "layers":
+        network = layer_by_layer(network)
+    batches = [samples(n, seed) for seed, n in enumerate((1, 2, 3, 9, 17, 40))]
+    expected = [network.predict(batch).tobytes() for batch in batches]
+
+    def work(seed):
+        rng = np.random.default_rng(seed)
+        for i in rng.integers(0, len(batches), 25):
+            with threads(int(rng.integers(1, 4))):
+                if network.predict(batches[i]).tobytes() != expected[i]:
+                    return False
+        return True
+
+    with ThreadPoolExecutor(6) as executor:
+        assert all(executor.map(work, range(6)))
+
+
+@needs_plans
 def test_one_network_predicts_in_many_python_threads():
     network = DeepConvNet(seed=1)
     batches = [images(n, seed) for seed, n in enumerate((1, 2, 3, 7, 16, 33, 50, 100))]
@@ -51,6 +106,7 @@ def test_one_network_predicts_in_many_python_threads():
         assert all(executor.map(work, range(8)))
 
 
+@needs_plans
 def test_parameters_that_change_between_predictions_of_many_threads():
     """Each plan notices by itself that the weights it has packed are old ones."""
     network, batch = DeepConvNet(seed=1), images(9)
@@ -65,6 +121,99 @@ def test_parameters_that_change_between_predictions_of_many_threads():
             assert set(executor.map(lambda _: network.predict(batch).tobytes(), range(8))) == {expected[i % 2]}
 
 
+def test_a_parameter_that_another_thread_replaces_is_the_old_or_the_new_one():
+    network, x = small(), samples(5)
+    key = "W2"
+    values = [network.params[key], network.params[key] * 2]
+    expected = set()
+    for value in values:
+        network.params[key] = value
+        expected.add(network.predict(x).tobytes())
+    stop = threading.Event()
+
+    def replace():
+        while not stop.is_set():
+            for value in values:
+                network.params[key] = value
+
+    thread = threading.Thread(target=replace)
+    thread.start()
+    with ThreadPoolExecutor(4) as executor:
+        found = set(executor.map(lambda _: network.predict(x).tobytes(), range(300)))
+    stop.set()
+    thread.join()
+    assert len(expected) == 2 and found <= expected
+
+
+@pytest.mark.parametrize("kind", ["plan", "shared"])
+def test_changes_in_place_during_predictions_are_over_in_the_next_one(kind, monkeypatch):
+    """Also such as come back to the old values: what was packed meanwhile must not be taken for these."""
+    if kind == "shared":
+        monkeypatch.setattr(compile, "SHARED_WORK", 0)
+    rng = np.random.default_rng(0)
+    network = Network()
+    network.add(Convolution(rng.normal(0, 0.1, (256, 16, 7, 7)), None, 1, 3))
+    network.add(Relu())
+    network.add(Convolution(rng.normal(0, 0.1, (8, 256, 3, 3)), None, 2, 1))
+    x = rng.normal(size=(1, 16, 8, 8)).astype(np.float32)
+    W = network.params["W1"]
+    first, second = W.copy(), 2 * W
+    expected = network.predict(x).tobytes()
+
+    def change():
+        for _ in range(10):
+            W[...] = second
+            W[...] = first
+
+    for _ in range(40):
+        changing = threading.Thread(target=change)
+        changing.start()
+        while changing.is_alive():
+            network.predict(x)
+        changing.join()
+        assert network.predict(x).tobytes() == expected
+
+
+def test_two_networks_are_trained_in_two_threads():
+    expected = [train(small(seed), Adam(0.01), 12) for seed in range(2)]
+    with ThreadPoolExecutor(2) as executor:
+        assert list(executor.map(lambda seed: train(small(seed), Adam(0.01), 12), range(2))) == expected
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda both: pickle.loads(pickle.dumps(both))])
+def test_copies_go_on_where_the_original_stands_and_by_themselves(duplicate):
+    original = small(), Adam(0.01)
+    train(*original, 5)
+    twin = duplicate(original)
+    assert not any(np.shares_memory(a, b)
+                   for a, b in zip(twin[0].params.values(), original[0].params.values(), strict=True))
+    expected = train(*duplicate(original), 5, first=5)
+    assert train(*twin, 5, first=5) == expected
+    assert twin[0].predict(samples(7)).tobytes() != original[0].predict(samples(7)).tobytes()
+    assert train(*original, 5, first=5) == expected
+
+
+def test_copies_are_made_while_others_predict():
+    network, x = small(), samples(5)
+    expected = network.predict(x).tobytes()
+
+    def work(i):
+        return (copy.deepcopy(network) if i % 3 == 0 else network).predict(x).tobytes()
+
+    with ThreadPoolExecutor(4) as executor:
+        assert set(executor.map(work, range(60))) == {expected}
+
+
+@needs_plans
+def test_plans_that_many_threads_give_back_are_not_kept_forever():
+    network = Network()
+    network.add(Relu())
+    with ThreadPoolExecutor(6) as executor:
+        list(executor.map(lambda n: network.predict(np.ones((2, 1 + n % 23), np.float32)), range(300)))
+    assert len(network._plans._plans) == KEPT
+
+
+@needs_plans
 def test_gradients_of_several_networks_in_python_threads():
     with threads(1):
         expected = [step(DeepConvNet(seed=seed)) for seed in range(4)]
@@ -76,98 +225,3 @@ def test_gradients_of_several_networks_in_python_threads():
 
     with ThreadPoolExecutor(4) as executor:
         assert all(executor.map(work, range(4)))
-
-
-# ---- processes
-
-BEGIN = """
-import os, sys, threading
-import numpy as np
-from fastconv import DeepConvNet, Trainer, set_num_threads
-
-rng = np.random.default_rng(0)
-images, labels = rng.integers(0, 256, (500, 1, 28, 28), np.uint8), rng.integers(0, 10, 500)
-
-def results(network, n_threads=2):
-    set_num_threads(n_threads)
-    network.seed(3)
-    found = network.gradient(images[:40], labels[:40])
-    return [network.predict(images[:50]).tobytes(), *(array.tobytes() for array in found.values())]
-
-def in_child(of):
-    pid = os.fork()
-    if pid == 0:
-        os._exit(0 if of() else 1)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-"""
-
-
-def run_python(program, *arguments, **environment):
-    environment = os.environ | {"PYTHONPATH": str(Path(fastconv.__file__).parents[1])} | environment
-    source = [program] if isinstance(program, Path) else ["-c", program]
-    done = subprocess.run([sys.executable, "-W", "ignore::DeprecationWarning", *source, *arguments], env=environment,
-                          capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.split()
-
-
-@needs_fork
-def test_child_of_a_fork_goes_on_with_the_network():
-    program = BEGIN + """
-network = DeepConvNet(seed=1)
-right = results(network)
-child = lambda: results(network) == right == results(DeepConvNet(seed=1))
-print(in_child(child), in_child(lambda: child() and in_child(child)), results(network) == right)
-"""
-    assert run_python(program) == ["True"] * 3
-
-
-@needs_fork
-def test_fork_amid_another_threads_gradient():
-    program = BEGIN + """
-shared, busy = DeepConvNet(seed=1), DeepConvNet(seed=2)
-right, other = results(shared), results(busy)
-stop, wrong = threading.Event(), []
-
-def loop():
-    while not stop.is_set():
-        if results(busy) != other:
-            wrong.append(1)
-
-thread = threading.Thread(target=loop)
-thread.start()
-print(all(in_child(lambda: results(shared) == right == results(DeepConvNet(seed=1))) for _ in range(20)))
-stop.set()
-thread.join()
-print(not wrong)
-"""
-    assert run_python(program) == ["True", "True"]
-
-
-@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
-def test_network_in_worker_processes(method, tmp_path):
-    program = BEGIN + """
-import multiprocessing
-if __name__ == "__main__":
-    network = DeepConvNet(seed=1)
-    right = results(network)
-    with multiprocessing.get_context(sys.argv[1]).Pool(2) as workers:
-        print(workers.map(results, [network] * 4) == [right] * 4)
-    print(results(network) == right)
-"""
-    (tmp_path / "program.py").write_text(program)  # spawn imports the file again
-    assert run_python(tmp_path / "program.py", method) == ["True", "True"]
-
-
-def test_training_has_the_same_bits_on_any_number_of_threads():
-    program = BEGIN + """
-import hashlib
-network = DeepConvNet(seed=1)
-trainer = Trainer(network, images, labels, images[:10], labels[:10], 1, 100, "Adam", {"lr": 0.001},
-                  evaluate_sample_num_per_epoch=10, verbose=False, seed=7)
-trainer.train()
-found = hashlib.sha256(b"".join(array.tobytes() for array in network.params.values()))
-print(trainer.current_iter, found.hexdigest(), *map(float.hex, trainer.train_loss_list))
-"""
-    found = [run_python(program, FASTCONV_NUM_THREADS=str(n)) for n in (1, 2, 3)]
-    assert found[0][0] == "5" and found[0] == found[1] == found[2]

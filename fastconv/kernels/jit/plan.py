@@ -10,6 +10,8 @@ Lanes and chunks follow from the number of images alone, so a result has the sam
 """
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import Any
 
 import numba
@@ -32,8 +34,7 @@ from .windows import POOL, pool_record
 LANES = 16           # private gradients at most, each of some images
 MANY_LANES = 32      # the same for
 MANY_IMAGES = 1024   # as many images, for machines with many cores
-ROUND_LANES = 128    # of a prediction, and
-ROUND_CHUNKS = 4     # of each lane in training, between two looks at Python's signals
+ROUND_WORK = 1 << 35  # multiply-adds between two looks at Python's signals
 ENDS = ("mean", "variance", "normalize_sums")  # steps that end a segment
 X_KINDS = "fdB"
 
@@ -49,6 +50,7 @@ class Plan:
         places = table(MAP, [_map(*m) for m in maps])
         layout = Layout(single, places, most, winograd)
         laid = [layout.add(given) for given in filters]
+        self._work = (3 if training else 1) * sum(math.prod((*given["shape"], *given["size"])) for given in filters)
         for step in steps:
             if "filters" in step:
                 without_room(layout.sweeps, laid[step["filters"]], places, step)
@@ -70,7 +72,7 @@ class Plan:
         self._weights = np.zeros(layout.weights, self._real)
         self._values = self._scratch = self._sums = none(self._real)
         self._places = none(np.int64)
-        self._seen: list[np.ndarray] | None = None
+        self._seen: list[Any] = []
 
     def __call__(self, x, parameters, y, n_threads, *, index=None, labels=None, soft=None, losses=None, keys=None,
                  gradients=None, columns=()) -> None:
@@ -82,12 +84,11 @@ class Plan:
         self._make_room(workers, images, cut)
         for at, given in enumerate(columns):
             self._values_of(at)[...] = given
-        if self._is_stale(parameters):
-            for number, (weight, bias, scale) in enumerate(parameters):
-                if scale is not None:
-                    weight = weight * scale.reshape(-1, 1, 1, 1)
-                pack(n_threads, self._tables.filters, number, self._tables.sweeps, flat(weight),
-                     none(self._real) if bias is None else flat(bias), self._weights)
+        for number, (weight, bias, scale) in enumerate(self._changed(parameters)):
+            if scale is not None:
+                weight = weight * scale.reshape(-1, 1, 1, 1)
+            pack(n_threads, self._tables.filters, number, self._tables.sweeps, flat(weight),
+                 none(self._real) if bias is None else flat(bias), self._weights)
         batch = self._batch(x, images, cut, workers, index, labels, soft, y, losses, keys)
         self._run(batch, workers, n_threads)
         for at, given in enumerate(columns):
@@ -105,13 +106,10 @@ class Plan:
         first = 0
         while first < len(self._steps):
             last = next((i + 1 for i in range(first, len(self._steps)) if self._steps[i][0] in ENDS), len(self._steps))
-            most = -(-batch.images // max(batch.lanes, 1))  # images of a lane
-            chunks = -(-most // batch.most)
-            for lane in range(0, batch.lanes, ROUND_LANES):
-                for chunk in range(0, chunks, ROUND_CHUNKS):
-                    counter[0] = lane
-                    _run_lanes(n_threads, counter, min(lane + ROUND_LANES, batch.lanes), workers, first, last, chunk,
-                               chunk + ROUND_CHUNKS, self._tables, batch, memory)
+            for lane, last_lane, chunk, last_chunk in self._rounds(batch, workers):
+                counter[0] = lane
+                _run_lanes(n_threads, counter, last_lane, workers, first, last, chunk, last_chunk, self._tables, batch,
+                           memory)
             name, at, a = self._steps[last - 1]
             if name in ENDS:
                 m, count = self._maps[a], self._counts[at]
@@ -119,6 +117,16 @@ class Plan:
                 sums = self._column_sums[int(self._tables.columns[at]["sums"]) :][: batch.lanes * 2 * count]
                 finish(name, sums.reshape(batch.lanes, 2, count), rows, self._column_eps[at], self._values_of(at))
             first = last
+
+    def _rounds(self, batch: Batch, workers: int) -> Iterator[tuple[int, int, int, int]]:
+        """Yield which lanes, and which of their chunks, are run at once: between two rounds Ctrl-C is noticed."""
+        images = -(-batch.images // max(batch.lanes, 1))  # of a lane
+        work = max(self._work * min(images, batch.most), 1)
+        lanes = min(max(ROUND_WORK // work // workers, 1) * workers, batch.lanes)
+        chunks = max(ROUND_WORK // (work * max(lanes, 1)), 1)
+        for lane in range(0, batch.lanes, max(lanes, 1)):
+            for chunk in range(0, -(-images // batch.most), chunks):
+                yield lane, min(lane + lanes, batch.lanes), chunk, chunk + chunks
 
     def _batch(self, x, images, cut, workers, index, labels, soft, y, losses, keys) -> Batch:
         steps = (*x.strides, 0, 0)
@@ -142,16 +150,20 @@ class Plan:
         if self._training and cut * self._sums_size > self._sums.size:
             self._sums = np.empty(cut * self._sums_size, self._real)
 
-    def _is_stale(self, parameters) -> bool:
-        """Say whether the weights have to be packed: always, but in a prediction with the same values as the last."""
+    def _changed(self, parameters) -> list[Any]:
+        """Return the parameters where they have to be packed: always, but in a prediction with the last one's values.
+
+        Then as copies, so that what is packed stays what the next ones are compared with: they may change meanwhile.
+        """
         if self._training:
-            return True
+            return parameters
         bits = np.uint32 if self._real.itemsize == 4 else np.uint64
-        now = [array.reshape(-1).view(bits) for triple in parameters for array in triple if array is not None]
-        if self._seen is not None and all((a == b).all() for a, b in zip(now, self._seen, strict=True)):
-            return False
-        self._seen = [array.copy() for array in now]
-        return True
+        now, seen = ([array.reshape(-1).view(bits) for triple in given for array in triple if array is not None]
+                     for given in (parameters, self._seen))
+        if self._seen and all((a == b).all() for a, b in zip(now, seen, strict=True)):
+            return []
+        self._seen = [tuple(None if array is None else array.copy() for array in triple) for triple in parameters]
+        return self._seen
 
 
 @Loop

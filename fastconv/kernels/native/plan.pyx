@@ -246,11 +246,9 @@ cdef class Plan:
             self.run_shared_segments(parameters, n_threads)
             return
         self.make_room(n_threads)
-        cdef bint stale = self.is_stale(parameters, n_threads)
+        self.pack_what_changed(parameters, n_threads)
         cdef void* this = <void*> self
         with nogil:
-            if stale:
-                parallel_for(n_threads, self.n_lines, pack_task, this)
             run.last_step = 0
             while run.last_step < self.n_steps and not run.interrupted:
                 run.first_step = run.last_step
@@ -268,8 +266,6 @@ cdef class Plan:
         cdef Run* run = &self.run
         cdef ptrdiff_t i, end, most, first, step, scratch_bytes = n_threads * self.most_depth * LINE_BYTES
         cdef Chunk k
-        cdef bint stale = self.is_stale(parameters, n_threads)
-        cdef void* this = <void*> self
         first = 0
         for end, most in self.segments:
             for step in range(first, end):
@@ -283,9 +279,7 @@ cdef class Plan:
         run.scratch, run.batch = scratch.memory, batch.memory
         memset(&k, 0, sizeof(k))
         k.run, k.local, k.parts = run, local.memory, 1
-        if stale:
-            with nogil:
-                parallel_for(n_threads, self.n_lines, pack_task, this)
+        self.pack_what_changed(parameters, n_threads)
         while run.group_first < run.images and not run.interrupted:
             run.group = min(SHARED_IMAGES, run.images - run.group_first)
             first = 0
@@ -335,6 +329,26 @@ cdef class Plan:
             run.batch = self.batch_memory.memory
         return 0
 
+    cdef int pack_what_changed(self, parameters, int n_threads) except -1:
+        """Pack the weights that are stale.
+
+        In a prediction copies of them, so that what is packed has the sums that are kept: another thread may change the
+        parameters meanwhile, and change them back.
+        """
+        cdef void* this = <void*> self
+        if not self.is_stale(parameters, n_threads):
+            return 0
+        if not self.training:
+            copies = [triple if self.filters[<ptrdiff_t> number].in_place else
+                      [a if a is None or is_constant(a) else a.copy() for a in triple]
+                      for number, triple in enumerate(parameters)]
+            bind(self.filters, copies, None)
+            self.is_stale(copies, n_threads)
+        with nogil:
+            parallel_for(n_threads, self.n_lines, pack_task, this)
+        bind(self.filters, parameters, None)
+        return 0
+
     cdef bint is_stale(self, parameters, int n_threads) except -1:
         """Say whether the weights have to be packed: always, but in a prediction with the same values as the last one.
 
@@ -349,7 +363,7 @@ cdef class Plan:
         for number, triple in enumerate(parameters):
             for array in triple:
                 if array is not None and not self.filters[<ptrdiff_t> number].in_place:
-                    (constant if array.base is None and not array.flags.writeable else watched).append(array)
+                    (constant if is_constant(array) else watched).append(array)
         if len(constant) != len(self.constant) or any([a is not b for a, b in zip(constant, self.constant)]):
             self.constant, stale = constant, True
         for a in watched:
@@ -372,6 +386,10 @@ cdef class Plan:
             stale |= self.pieces[i].changed
         self.packed = True
         return stale
+
+
+def is_constant(array):
+    return array.base is None and not array.flags.writeable
 
 
 cdef void look_at_piece(void* context, ptrdiff_t piece, int worker) noexcept nogil:
@@ -448,18 +466,18 @@ cdef void lane_task(void* context, ptrdiff_t lane, int worker) noexcept nogil:
     k.places, k.begin, k.part, k.parts = 1, 0, 0, 1
     k.sums, k.lane = run.sums + lane * run.sums_bytes, lane
     for i in range(chunks):
-        if run.interrupted:
-            return
         k.first = first + start_of(i, images, chunks)
         k.n = first + start_of(i + 1, images, chunks) - k.first
         for step in range(run.first_step, run.last_step):
+            if run.interrupted:
+                return
             s = &run.steps[step]
             s.run(s, &k)
             if s.clear:
                 clear_surroundings(&run.maps[s.out], k.n, at(&k, s.out))
+            if worker == 0:
+                look_for_signals(run)
         k.fresh = False
-        if worker == 0:
-            look_for_signals(run)
 
 
 cdef inline ptrdiff_t start_of(ptrdiff_t part, ptrdiff_t images, ptrdiff_t cut) noexcept nogil:
