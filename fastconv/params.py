@@ -1,10 +1,12 @@
 """Named arrays to and from files: .pkl, as the book writes it, .npz, .safetensors, and from PyTorch's .pth."""
 from __future__ import annotations
 
+import errno
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -13,17 +15,22 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .array_pickle import read_arrays, write_arrays
+from .files import open_regular
 from .npz import read_npz, write_npz
 from .safetensors_file import read_metadata, read_safetensors, write_safetensors
 from .torch_pickle import read_tensors
 
 Arrays = dict[str, NDArray[Any]]
+LONGEST_REASON = 400  # in characters; files can have names of megabytes
+UNPRINTABLE = re.compile(r"[^ -~\u00a0-\U0010ffff]")
+LONGEST_STEM = 60  # in characters, of up to 4 of the 255 bytes that names of files can have
 
 
 def save(file_name: str | os.PathLike[str], arrays: Mapping[str, ArrayLike]) -> None:
     """Write named arrays to a file, whole or not at all.
 
-    The new file takes the place of an old one only when it is complete and on the disk.
+    The new file takes the place of an old one only when it is complete and on the disk. Its mode is what the umask
+    leaves of 0666, whatever the old one's was.
 
     Parameters
     ----------
@@ -42,12 +49,13 @@ def save(file_name: str | os.PathLike[str], arrays: Mapping[str, ArrayLike]) -> 
     ImportError
         The package safetensors is needed and not installed.
     OSError
-        The file cannot be written. An old one is as it was.
+        The file cannot be written, or there is a pipe or a device of this name. An old one is as it was.
     """
     path = Path(os.path.realpath(file_name))  # so that a link stays, and the file behind it is replaced
-    write = _format(path).write
+    suffix = Path(file_name).suffix
+    write = _format(Path(file_name)).write
     if write is None:
-        raise ValueError(f"params.save: {path}: files of PyTorch ({path.suffix}) are only read; save as .safetensors, "
+        raise ValueError(f"params.save: {path}: files of PyTorch ({suffix}) are only read; save as .safetensors, "
                          "which PyTorch reads with safetensors.torch.load_file")
     with _naming("params.save", path):
         checked = {}
@@ -84,11 +92,11 @@ def load(file_name: str | os.PathLike[str]) -> Arrays:
     ImportError
         The package safetensors is needed and not installed.
     OSError
-        The file cannot be read.
+        The file cannot be read, or is a pipe or a device.
     """
     path = Path(file_name)
     read = _format(path).read
-    with path.open("rb") as file, _naming("params.load", path):
+    with open_regular(path) as file, _naming("params.load", path):
         return read(file)
 
 
@@ -97,7 +105,7 @@ def metadata(file_name: str | os.PathLike[str]) -> dict[str, str]:
     path = Path(file_name)
     if path.suffix != ".safetensors":
         return {}
-    with path.open("rb") as file, _naming("params.metadata", path):
+    with open_regular(path) as file, _naming("params.metadata", path):
         return read_metadata(file)
 
 
@@ -128,25 +136,39 @@ def _format(path: Path) -> Format:
 
 @contextmanager
 def _naming(where: str, path: Path) -> Iterator[None]:
-    """Put the file's name in front of errors."""
+    """Put the file's name in front of errors; what they quote of the file is made harmless for terminals."""
     try:
         yield
     except (ImportError, TypeError, ValueError) as error:
-        raise type(error)(f"{where}: {path}: {error}") from error
+        kind = next(kind for kind in (ImportError, TypeError, ValueError) if isinstance(error, kind))
+        raise kind(f"{where}: {path}: {UNPRINTABLE.sub('?', str(error)):.{LONGEST_REASON}}") from error
 
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[IO[bytes]]:
     """Open a new file beside `path` that takes its place when the block ends well, else is deleted."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{path.name[:LONGEST_STEM]}.{secrets.token_hex(4)}.tmp")
     try:
+        if path.exists() and not path.is_file():
+            raise OSError(errno.EEXIST, "there is a folder, a pipe or a device of this name")
         with temporary.open("xb") as file:  # the mode follows the umask, unlike tempfile's
             yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        _sync_folder(path.parent)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):
             raise OSError(error.errno, f"parameters not written: {error.strerror}", str(path)) from error
         raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring the change of a name to the disk, where the system can; the file is whole without it, old or new."""
+    with suppress(OSError):
+        opened = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(opened)
+        finally:
+            os.close(opened)

@@ -48,8 +48,10 @@ class Parameters(MutableMapping[str, np.ndarray]):
         faults += [fault for key in self if key in values and (fault := self._fault(key, values[key]))]
         if faults:
             raise ValueError(f"{where}: the parameters do not fit this network: {'; '.join(faults)}")
-        for key, value in values.items():
-            self[key] = value
+        converted = {key: np.asarray(value, dtype=self._dtype) for key, value in values.items()}  # this may fail
+        for key, array in converted.items():
+            layer, attribute = self._slots[key]
+            setattr(layer, attribute, array)
 
     def __getitem__(self, key: str) -> np.ndarray:
         layer, attribute = self._slot(key)

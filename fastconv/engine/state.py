@@ -32,10 +32,10 @@ class Entry(NamedTuple):
         value = self.value
         return np.shape(self.layer.gamma if value is None else value)
 
-    def set(self, value: Any, dtype: np.dtype) -> None:
-        """Set a copy, in C order."""
+    def converted(self, value: Any, dtype: np.dtype) -> np.ndarray:
+        """Return a copy of an array of a file as the layer has it, in C order."""
         value = np.asarray(value)
-        setattr(self.layer, self.attribute, np.array(value.T if self._transposed else value, dtype, order="C"))
+        return np.array(value.T if self._transposed else value, dtype, order="C")
 
     @property
     def _transposed(self) -> bool:
@@ -83,8 +83,9 @@ def replace(graph: Graph, arrays: Mapping[str, Any], dtype: np.dtype, where: str
     faults += [fault for key in own if key in given and (fault := _fault(key, own[key].shape, given[key]))]
     if faults:
         raise ValueError(f"{where}: the parameters do not fit this network: {'; '.join(faults)}")
-    for key, value in given.items():
-        own[key].set(value, dtype)
+    converted = {key: own[key].converted(value, dtype) for key, value in given.items()}  # this may fail
+    for key, array in converted.items():
+        setattr(own[key].layer, own[key].attribute, array)
 
 
 def _attributes(layer: Any) -> Iterator[str]:
