@@ -20,7 +20,6 @@ INSTRUCTIONS = LITERALS | {
     "SETITEM", "SETITEMS", "GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD", "MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT",
     "GET", "BINGET", "LONG_BINGET", "PROTO", "FRAME", "STOP"}
 MOST_INSTRUCTIONS = 2_000_000  # an array takes some 40 of them; each may make an object of 100 bytes
-MOST_PAIRS = MOST_INSTRUCTIONS  # which lists give to OrderedDicts; a list may be named again and again
 LARGEST_KEY = 1 << 60  # up to there a number is its own hash; others could all have the same one
 
 
@@ -159,8 +158,8 @@ def _run(data: bytes | IO[bytes], dialect: Dialect, persistent: list[Any]) -> An
             function, arguments = pop_from(len(stack) - 2)
             if isinstance(arguments, tuple) and arguments and isinstance(arguments[0], list):
                 pairs += len(arguments[0])
-                if pairs > MOST_PAIRS:
-                    raise dialect.refuse(f"makes dicts of more than {MOST_PAIRS:,} pairs")
+                if pairs > count:  # each pair takes an instruction, but a list can be named again and again
+                    raise dialect.refuse("makes many dicts of one list")
             stack.append(_reduced(_as_call(function, dialect).function, arguments, dialect))
         elif name == "BUILD":
             state, = pop_from(len(stack) - 1)
@@ -171,7 +170,7 @@ def _run(data: bytes | IO[bytes], dialect: Dialect, persistent: list[Any]) -> An
         elif name == "MEMOIZE":
             memo[len(memo)] = stack[-1]
         elif name in ("PUT", "BINPUT", "LONG_BINPUT"):
-            if not 0 <= argument < MOST_INSTRUCTIONS:
+            if not 0 <= argument <= count:
                 raise dialect.refuse("numbers what it has made otherwise than by counting")
             memo[argument] = stack[-1]
         elif name in ("GET", "BINGET", "LONG_BINGET"):
