@@ -66,6 +66,11 @@ def safetensors(data: bytes) -> None:
     _refused(params.metadata, FOLDER / "p.safetensors", ValueError)
 
 
+def safetensors_header(data: bytes) -> None:
+    """The header of a safetensors file, before 24 bytes of numbers."""
+    safetensors(len(data).to_bytes(8, "little") + data + bytes(24))
+
+
 def pth(data: bytes) -> None:
     """PyTorch's file, a zip archive or of the older format."""
     _params(".pth", lambda size: 5 * size, data)
@@ -98,4 +103,4 @@ def image(data: bytes) -> None:
 
 
 READERS: dict[str, Callable[[bytes], None]] = {
-    reader.__name__: reader for reader in (pkl, npz, npy, safetensors, pth, pth_pickle, idx, image)}
+    reader.__name__: reader for reader in (pkl, npz, npy, safetensors, safetensors_header, pth, pth_pickle, idx, image)}

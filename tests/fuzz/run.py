@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-READERS = ("pkl", "npz", "npy", "safetensors", "pth", "pth_pickle", "idx", "image")
+READERS = ("pkl", "npz", "npy", "safetensors", "safetensors_header", "pth", "pth_pickle", "idx", "image")
 CORPUS = Path(__file__).parent / "corpus"
 
 
@@ -25,7 +25,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=int, default=60, metavar="N", help="how long (default: 60)")
     parser.add_argument("--found", metavar="FOLDER", help="where what it finds goes (default: a new folder of /tmp)")
     parser.add_argument("--merge", metavar="FOLDER", help="add what is new in a folder to the corpus, and end")
-    parser.add_argument("--timeout", type=int, default=10, metavar="N", help="seconds for one input (default: 10)")
+    parser.add_argument("--timeout", type=int, default=60, metavar="N", help="seconds for one input (default: 60)")
     parser.add_argument("--memory", type=int, default=2048, metavar="MB", help="of the process (default: 2048)")
     parser.add_argument("--longest", type=int, default=4096, metavar="N", help="bytes of an input (default: 4096)")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the mutations (default: 1)")

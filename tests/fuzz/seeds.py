@@ -46,6 +46,12 @@ def seeds() -> Iterator[tuple[str, str, bytes]]:
     yield "npy", "version 1", npy(SHAPE % b"2, 3", bytes(48))
     yield "npy", "version 2", npy(SHAPE.replace(b"<f8", b">u2") % b"", bytes(2), 2)
     yield "npy", "fortran", npy(SHAPE.replace(b"False", b"True").replace(b"<f8", b"|b1") % b"3, 1", b"\0\1\2")
+    entry = '{"dtype":"%s","shape":[%s],"data_offsets":[%d,%d]}'
+    numbers, number = entry % ("F32", "2,2", 0, 16), entry % ("I64", "", 16, 24)
+    yield "safetensors_header", "two", f'{{"a":{numbers},"b":{number}}}'.encode()
+    yield "safetensors_header", "half", f'{{"a":{entry % ("BF16", "12,1", 0, 24)}}}'.encode()
+    yield "safetensors_header", "metadata", (f'{{"a":{entry % ("U8", "24", 0, 24)},"__metadata__":{{"fastconv":"1",'
+                                             '"crc32":"00000000"}}').encode()
     for name, value in (("tensors", TENSORS), ("checkpoint", {"epoch": 3, "state_dict": TENSORS})):
         yield "pth", f"zip of {name}", zipped(value)
         yield "pth", f"older {name}", legacy(value)
