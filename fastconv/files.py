@@ -1,4 +1,4 @@
-"""Files from strangers, opened."""
+"""Files from strangers: opened, and quoted."""
 from __future__ import annotations
 
 import errno
@@ -14,6 +14,11 @@ def open_regular(path: str | os.PathLike[str]) -> BufferedReader:
         file.close()
         raise OSError(errno.EINVAL, "is a pipe or device, expected a regular file", str(path))
     return file
+
+
+def harmless(text: str, most: int) -> str:
+    """Return at most so many characters of what a file says, and none that could steer a terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text[:most])
 
 
 def _without_waiting(path: str, flags: int) -> int:

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -15,14 +14,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .array_pickle import read_arrays, write_arrays
-from .files import open_regular
+from .files import harmless, open_regular
 from .npz import read_npz, write_npz
 from .safetensors_file import read_metadata, read_safetensors, write_safetensors
 from .torch_pickle import read_tensors
 
 Arrays = dict[str, NDArray[Any]]
-LONGEST_REASON = 400  # in characters; files can have names of megabytes
-UNPRINTABLE = re.compile(r"[^ -~\u00a0-\U0010ffff]")
+LONGEST_REASON = 400  # in characters
 LONGEST_STEM = 60  # in characters, of up to 4 of the 255 bytes that names of files can have
 
 
@@ -136,12 +134,12 @@ def _format(path: Path) -> Format:
 
 @contextmanager
 def _naming(where: str, path: Path) -> Iterator[None]:
-    """Put the file's name in front of errors; what they quote of the file is made harmless for terminals."""
+    """Put the file's name in front of errors."""
     try:
         yield
     except (ImportError, TypeError, ValueError) as error:
         kind = next(kind for kind in (ImportError, TypeError, ValueError) if isinstance(error, kind))
-        raise kind(f"{where}: {path}: {UNPRINTABLE.sub('?', str(error)):.{LONGEST_REASON}}") from error
+        raise kind(f"{where}: {path}: {harmless(str(error), LONGEST_REASON)}") from error
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..files import harmless
 from ..layers import Affine
 from .graph import Graph, learned
 
@@ -79,7 +80,7 @@ def replace(graph: Graph, arrays: Mapping[str, Any], dtype: np.dtype, where: str
     own = entries(graph)
     faults = [f"{key} is missing" for key, entry in own.items() if key not in arrays and entry.value is not None]
     given = {key: value for key, value in arrays.items() if not key.endswith(IGNORED)}
-    faults += [f"{key} is unknown" for key in given if key not in own]
+    faults += [f"{harmless(key, 60)} is unknown" for key in given if key not in own]
     faults += [fault for key in own if key in given and (fault := _fault(key, own[key].shape, given[key]))]
     if faults:
         raise ValueError(f"{where}: the parameters do not fit this network: {'; '.join(faults)}")

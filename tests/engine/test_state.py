@@ -162,6 +162,13 @@ def test_a_failed_load_leaves_the_very_arrays(tmp_path, make, fault):
         assert value.tobytes() == contents[name].tobytes() and np.shares_memory(value, held[name])
 
 
+@pytest.mark.parametrize("make", [named, nameless])
+def test_an_unknown_name_cannot_steer_a_terminal(make):
+    with pytest.raises(ValueError) as error:
+        make().load_state({"\x1b]0;owned\x07\n" + "x" * 100_000: np.ones(2)})
+    assert str(error.value).isprintable() and "?]0;owned??xxx" in str(error.value) and len(str(error.value)) < 500
+
+
 def test_two_arrays_of_one_name_are_refused():
     class Both(Affine):
         gamma = np.ones(2)
