@@ -1,11 +1,10 @@
 """Fuzz one of the readers of files with atheris (pip install atheris).
 
     python tests/fuzz/run.py --reader npz --seconds 60
-    python tests/fuzz/run.py --reader npz --merge FOLDER
 
 It starts from tests/fuzz/corpus/READER and ends at the first fault with the input in the working directory, or after
-the time with a count of runs. What it finds on the way stays in --found FOLDER; --merge adds to the corpus those files
-of a folder that reach what the corpus does not.
+the time with a count of runs. Inputs that reach what the corpus does not are kept, each as small as it could be made,
+in --found FOLDER, which may be the corpus itself.
 """
 from __future__ import annotations
 
@@ -24,7 +23,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--reader", required=True, choices=READERS)
     parser.add_argument("--seconds", type=int, default=60, metavar="N", help="how long (default: 60)")
     parser.add_argument("--found", metavar="FOLDER", help="where what it finds goes (default: a new folder of /tmp)")
-    parser.add_argument("--merge", metavar="FOLDER", help="add what is new in a folder to the corpus, and end")
     parser.add_argument("--timeout", type=int, default=60, metavar="N", help="seconds for one input (default: 60)")
     parser.add_argument("--memory", type=int, default=2048, metavar="MB", help="of the process (default: 2048)")
     parser.add_argument("--longest", type=int, default=4096, metavar="N", help="bytes of an input (default: 4096)")
@@ -40,12 +38,9 @@ def main() -> None:
     limits = [f"-timeout={args.timeout}", f"-rss_limit_mb={args.memory}", f"-max_len={args.longest}",
               f"-seed={args.seed}"]
     corpus = str(CORPUS / args.reader)
-    if args.merge:
-        options = ["-merge=1", *limits, corpus, args.merge]
-    else:
-        found = args.found or tempfile.mkdtemp(prefix=f"fuzz-{args.reader}-")
-        Path(found).mkdir(parents=True, exist_ok=True)
-        options = [f"-max_total_time={args.seconds}", "-print_final_stats=1", *limits, found, corpus]
+    found = args.found or tempfile.mkdtemp(prefix=f"fuzz-{args.reader}-")
+    Path(found).mkdir(parents=True, exist_ok=True)
+    options = [f"-max_total_time={args.seconds}", "-print_final_stats=1", *limits, found, corpus]
     atheris.Setup([sys.argv[0], *options], functions[args.reader])
     atheris.Fuzz()
 
