@@ -170,7 +170,7 @@ def _run(data: bytes | IO[bytes], dialect: Dialect, persistent: list[Any]) -> An
         elif name == "MEMOIZE":
             memo[len(memo)] = stack[-1]
         elif name in ("PUT", "BINPUT", "LONG_BINPUT"):
-            if not 0 <= argument <= count:
+            if not 0 <= argument < MOST_INSTRUCTIONS:
                 raise dialect.refuse("numbers what it has made otherwise than by counting")
             memo[argument] = stack[-1]
         elif name in ("GET", "BINGET", "LONG_BINGET"):

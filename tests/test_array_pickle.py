@@ -23,9 +23,9 @@ def test_every_pickle_protocol(protocol):
 
 
 def test_pickle_of_numpy_1():
-    data = pickle.dumps(some_arrays(), 3)
-    assert b"numpy._core.multiarray" in data
-    assert_same(read_arrays(data.replace(b"numpy._core.multiarray", b"numpy.core.multiarray")), some_arrays())
+    data = pickle.dumps(some_arrays(), 3).replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
+    assert_same(read_arrays(data), some_arrays())
+    assert_same(read_arrays(data.replace(b"numpy.core.multiarray", b"numpy._core.multiarray")), some_arrays())
 
 
 def test_two_names_for_one_array():

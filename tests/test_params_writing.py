@@ -28,24 +28,23 @@ from fastconv import params
 path, rounds = sys.argv[1], int(sys.argv[2])
 contents = [{"W1": np.full(100_000, n, np.float32)} for n in (1, 2)]
 params.save(path, contents[0])
-seen, left = set(), 0
+left = 0
 for n in range(rounds):
     child = os.fork()
     if not child:
         while True:
-            for content in contents:
+            for content in (contents[n % 2], contents[n % 2 - 1]):
                 params.save(path, content)
     time.sleep(random.Random(n).uniform(0.002, 0.03))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     read = params.load(path)["W1"]  # whole, or ValueError
     assert read.shape == (100_000,) and (read == read[0]).all()
-    seen.add(int(read[0]))
     for name in os.listdir("."):
         if name != path:
             left += 1
             os.unlink(name)
-print(sorted(seen), left)
+print(left)
 """
 
 
@@ -56,7 +55,7 @@ def test_killed_at_any_moment(tmp_path, suffix):
                           capture_output=True, timeout=120,
                           env=os.environ | {"PYTHONPATH": str(Path(fastconv.__file__).parents[1])})
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("[1, 2]") and not done.stdout.endswith(" 0\n")  # it was killed while it wrote
+    assert int(done.stdout) > 0  # times that it was killed while it wrote
 
 
 @pytest.mark.parametrize("suffix", WRITTEN)
