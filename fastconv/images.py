@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .files import open_regular
+from .files import harmless, open_regular
 from .shapes import whole
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def open_image(path: str | os.PathLike[str]) -> PILImage:
         except image.UnidentifiedImageError:
             raise ValueError(f"cannot read {path}: it is no image, or none of {', '.join(FORMATS)}") from None
         except Exception as error:  # Pillow's readers have each their own
-            raise ValueError(f"cannot read {path}: {error or type(error).__name__}") from error
+            raise ValueError(f"cannot read {path}: {harmless(str(error), 300) or type(error).__name__}") from error
 
 
 def resize(image: NDArray[np.uint8], shorter: int) -> NDArray[np.uint8]:
