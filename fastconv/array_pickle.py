@@ -31,6 +31,8 @@ DIALECT = Dialect("a dict of arrays", {
 })
 MOST_COPIES = 4  # entries may share an array, but a small file may not fill the memory with copies of it
 REAL_NUMBERS = re.compile("b1|[iu][1248]|f(2|4|8|12|16)")
+MOST_AXES = 32
+LARGEST = 2**62
 VERSION = 1
 SEAL = b"X\x20\0\0\0fastconv parameters %03d %08x0."  # BINUNICODE, its length; POP, STOP
 SEALED = re.compile(rb"X\x20\0\0\0fastconv parameters (\d{3}) ([0-9a-f]{8})0\.\Z")
@@ -116,7 +118,8 @@ def _array(call: Any) -> NDArray[Any]:
         case _:
             raise ValueError(f"is no array but a {type(call).__name__.lower()}")
     dtype, raw = _dtype(dtype), _bytes(raw)
-    if not (isinstance(shape, tuple) and len(shape) <= 32 and all(type(n) is int and n >= 0 for n in shape)):
+    if not (isinstance(shape, tuple) and len(shape) <= MOST_AXES and all(type(n) is int and 0 <= n < LARGEST
+                                                                             for n in shape)):
         raise ValueError("has no valid shape")
     if math.prod(shape) * dtype.itemsize != len(raw):
         raise ValueError(f"has {len(raw)} bytes for shape {shape} and dtype {dtype}")

@@ -2,12 +2,12 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .files import harmless, open_regular
 from .shapes import whole
 
 if TYPE_CHECKING:
@@ -46,14 +46,14 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
 def open_image(path: str | os.PathLike[str]) -> PILImage:
     """Return an image of Pillow's, upright, without transparency, in mode L or RGB; it raises as `read_image` does."""
     image, ops = _pillow()
-    with Path(path).open("rb") as file:
+    with open_regular(path) as file:
         try:
             with image.open(file, formats=FORMATS) as opened:
                 return _plain(ops.exif_transpose(opened))
         except image.UnidentifiedImageError:
             raise ValueError(f"cannot read {path}: it is no image, or none of {', '.join(FORMATS)}") from None
         except Exception as error:  # Pillow's readers have each their own
-            raise ValueError(f"cannot read {path}: {error or type(error).__name__}") from error
+            raise ValueError(f"cannot read {path}: {harmless(str(error), 300) or type(error).__name__}") from error
 
 
 def resize(image: NDArray[np.uint8], shorter: int) -> NDArray[np.uint8]:

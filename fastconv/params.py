@@ -12,18 +12,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .array_pickle import read_arrays, write_arrays
+from .files import harmless, open_regular
 from .npz import read_npz, write_npz
 from .replacing import replacing
 from .safetensors_file import read_metadata, read_safetensors, write_safetensors
 from .torch_pickle import read_tensors
 
 Arrays = dict[str, NDArray[Any]]
+LONGEST_REASON = 400  # in characters
 
 
 def save(file_name: str | os.PathLike[str], arrays: Mapping[str, ArrayLike]) -> None:
     """Write named arrays to a file, whole or not at all.
 
-    The new file takes the place of an old one only when it is complete and on the disk.
+    The new file takes the place of an old one only when it is complete and on the disk. Its mode is what the umask
+    leaves of 0666, whatever the old one's was.
 
     Parameters
     ----------
@@ -42,12 +45,13 @@ def save(file_name: str | os.PathLike[str], arrays: Mapping[str, ArrayLike]) -> 
     ImportError
         The package safetensors is needed and not installed.
     OSError
-        The file cannot be written. An old one is as it was.
+        The file cannot be written, or there is a pipe or a device of this name. An old one is as it was.
     """
     path = Path(os.path.realpath(file_name))  # so that a link stays, and the file behind it is replaced
-    write = _format(path).write
+    suffix = Path(file_name).suffix
+    write = _format(Path(file_name)).write
     if write is None:
-        raise ValueError(f"params.save: {path}: files of PyTorch ({path.suffix}) are only read; save as .safetensors, "
+        raise ValueError(f"params.save: {path}: files of PyTorch ({suffix}) are only read; save as .safetensors, "
                          "which PyTorch reads with safetensors.torch.load_file")
     with _naming("params.save", path):
         checked = {}
@@ -84,11 +88,11 @@ def load(file_name: str | os.PathLike[str]) -> Arrays:
     ImportError
         The package safetensors is needed and not installed.
     OSError
-        The file cannot be read.
+        The file cannot be read, or is a pipe or a device.
     """
     path = Path(file_name)
     read = _format(path).read
-    with path.open("rb") as file, _naming("params.load", path):
+    with open_regular(path) as file, _naming("params.load", path):
         return read(file)
 
 
@@ -97,7 +101,7 @@ def metadata(file_name: str | os.PathLike[str]) -> dict[str, str]:
     path = Path(file_name)
     if path.suffix != ".safetensors":
         return {}
-    with path.open("rb") as file, _naming("params.metadata", path):
+    with open_regular(path) as file, _naming("params.metadata", path):
         return read_metadata(file)
 
 
@@ -132,4 +136,5 @@ def _naming(where: str, path: Path) -> Iterator[None]:
     try:
         yield
     except (ImportError, TypeError, ValueError) as error:
-        raise type(error)(f"{where}: {path}: {error}") from error
+        kind = next(kind for kind in (ImportError, TypeError, ValueError) if isinstance(error, kind))
+        raise kind(f"{where}: {path}: {harmless(str(error), LONGEST_REASON)}") from error

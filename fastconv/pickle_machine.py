@@ -20,13 +20,14 @@ INSTRUCTIONS = LITERALS | {
     "SETITEM", "SETITEMS", "GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD", "MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT",
     "GET", "BINGET", "LONG_BINGET", "PROTO", "FRAME", "STOP"}
 MOST_INSTRUCTIONS = 2_000_000  # an array takes some 40 of them; each may make an object of 100 bytes
+LARGEST_KEY = 1 << 60  # up to there a number is its own hash; others could all have the same one
 
 
 class Refused(ValueError):
     """The pickle asks for something that its purpose does not need."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Call:
     """A call in a pickle, not carried out, and the state that the pickle gives to its result."""
 
@@ -37,6 +38,8 @@ class Call:
 
 class OrderedDict(dict[Any, Any]):
     """What a pickle makes of ``collections.OrderedDict``; attributes that the pickle sets are left out."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,7 @@ def _run(data: bytes | IO[bytes], dialect: Dialect, persistent: list[Any]) -> An
     stack: list[Any] = []
     marks: list[int] = []
     memo: dict[int, Any] = {}
+    pairs = 0
 
     def pop_from(start: int) -> tuple[Any, ...]:
         if start < 0:
@@ -152,6 +156,10 @@ def _run(data: bytes | IO[bytes], dialect: Dialect, persistent: list[Any]) -> An
             stack.append(Call("persistent", persistent[-1]))
         elif name == "REDUCE":
             function, arguments = pop_from(len(stack) - 2)
+            if isinstance(arguments, tuple) and arguments and isinstance(arguments[0], list):
+                pairs += len(arguments[0])
+                if pairs > count:  # each pair takes an instruction, but a list can be named again and again
+                    raise dialect.refuse("makes many dicts of one list")
             stack.append(_reduced(_as_call(function, dialect).function, arguments, dialect))
         elif name == "BUILD":
             state, = pop_from(len(stack) - 1)
@@ -162,6 +170,8 @@ def _run(data: bytes | IO[bytes], dialect: Dialect, persistent: list[Any]) -> An
         elif name == "MEMOIZE":
             memo[len(memo)] = stack[-1]
         elif name in ("PUT", "BINPUT", "LONG_BINPUT"):
+            if not 0 <= argument < MOST_INSTRUCTIONS:
+                raise dialect.refuse("numbers what it has made otherwise than by counting")
             memo[argument] = stack[-1]
         elif name in ("GET", "BINGET", "LONG_BINGET"):
             stack.append(memo[argument])
@@ -199,5 +209,7 @@ def _set_items(target: Any, items: tuple[Any, ...], dialect: Dialect) -> Any:
     if not isinstance(target, dict) or not all(type(key) in dialect.keys for key in keys):
         allowed = " and ".join({str: "strings", int: "whole numbers"}[key] for key in dialect.keys)
         raise Refused(f"sets entries of something else than a dict with {allowed} as keys")
+    if int in dialect.keys and any(type(key) is int and abs(key) >= LARGEST_KEY for key in keys):
+        raise dialect.refuse("has huge numbers as keys")
     target.update(zip(keys, values, strict=True))
     return target

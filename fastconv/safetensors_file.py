@@ -58,14 +58,14 @@ def read_safetensors(file: IO[bytes]) -> dict[str, NDArray[Any]]:
         The package is not installed.
     """
     data = file.read()
+    entries, metadata = _parsed(data)
     arrays = {}
-    for name, entry in sorted(_entries(data), key=itemgetter(0)):  # which come in any order
+    for name, entry in sorted(entries, key=itemgetter(0)):  # which come in any order
         code = DTYPES.get(entry["dtype"])
         if code is None:
             raise ValueError(f"entry {name!r:.60}: has dtype {entry['dtype']}, expected real numbers")
         array = np.frombuffer(entry["data"], "<u2" if code == BFLOAT16 else code).reshape(entry["shape"])
         arrays[name] = widened(array) if code == BFLOAT16 else array.astype(array.dtype.newbyteorder("="), copy=False)
-    metadata = _metadata(data)
     version = metadata.get("fastconv", "")
     if version.isdecimal() and version.isascii() and int(version[:9]) > VERSION:
         raise ValueError(f"has version {version[:9]} of the format, written by a newer fastconv")
@@ -76,23 +76,26 @@ def read_safetensors(file: IO[bytes]) -> dict[str, NDArray[Any]]:
 
 def read_metadata(file: IO[bytes]) -> dict[str, str]:
     """Return what the file says of itself; raises as `read_safetensors` does."""
-    data = file.read()
-    _entries(data)
-    return _metadata(data)
+    return _parsed(file.read())[1]
 
 
-def _entries(data: bytes) -> Any:
+def _parsed(data: bytes) -> tuple[Any, dict[str, str]]:
+    """Return the package's entries and the metadata; a file is a length of 8 bytes, that much JSON, and the numbers."""
     package = _package()
     try:
-        return package.deserialize(data)
+        entries = package.deserialize(data)
     except package.SafetensorError as error:
         raise ValueError(str(error)) from error
+    header = json.loads(data[8:8 + int.from_bytes(data[:8], "little")].decode(), object_pairs_hook=_without_repeats)
+    return entries, header.get("__metadata__") or {}
 
 
-def _metadata(data: bytes) -> dict[str, str]:
-    """Return the metadata of a file that the package has found valid: a length of 8 bytes, then JSON."""
-    header = json.loads(data[8:8 + int.from_bytes(data[:8], "little")])
-    return header.get("__metadata__") or {}
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make a dict of a JSON object; the package takes the last entry of a name, other readers may take the first."""
+    names = dict(pairs)
+    if len(names) != len(pairs):
+        raise ValueError("has two entries of one name")
+    return names
 
 
 def _checksum(arrays: Mapping[str, NDArray[Any]]) -> str:

@@ -23,9 +23,9 @@ def test_every_pickle_protocol(protocol):
 
 
 def test_pickle_of_numpy_1():
-    data = pickle.dumps(some_arrays(), 3)
-    assert b"numpy._core.multiarray" in data
-    assert_same(read_arrays(data.replace(b"numpy._core.multiarray", b"numpy.core.multiarray")), some_arrays())
+    data = pickle.dumps(some_arrays(), 3).replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
+    assert_same(read_arrays(data), some_arrays())
+    assert_same(read_arrays(data.replace(b"numpy.core.multiarray", b"numpy._core.multiarray")), some_arrays())
 
 
 def test_two_names_for_one_array():
@@ -120,11 +120,11 @@ REFUSED = {
     "negative shape": (of_shape(b"J\xff\xff\xff\xff\x85"), "entry 'W1': has no valid shape"),
     "sixty axes": (of_shape(b"(" + b"K\x01" * 59 + b"K\x03t"), "entry 'W1': has no valid shape"),
     "bytes that do not fit": (of_shape(b"K\x04\x85"), r"entry 'W1': has 24 bytes for shape \(4,\)"),
-    "huge shape": (of_shape(b"\x8a\x08" + b"\x7f" * 8 + b"\x85"), "entry 'W1': has 24 bytes for shape"),
+    "huge shape": (of_shape(b"\x8a\x08" + b"\x7f" * 8 + b"\x85"), "entry 'W1': has no valid shape"),
     "huge string": (b"\x80\x04}X\xff\xff\xff\x7fW1", "no complete pickle"),
     "huge bytes": (b"\x80\x04}\x8c\x02W1\x8e" + struct.pack("<Q", 1 << 60) + b"abc", "no complete pickle"),
     "huge frame": (b"\x80\x04\x95" + struct.pack("<Q", 1 << 60) + b"}", "no complete pickle"),
-    "huge memo number": (b"}r\xff\xff\xff\xffj\xff\xff\xff\xff(ds.", "no complete pickle|something else"),
+    "huge memo number": (b"}r\xff\xff\xff\xffj\xff\xff\xff\xff(ds.", "otherwise than by counting"),
     "memo number never set": (b"h\x07.", "no complete pickle"),
     "dict that is its own value": (b"}q\x00VW1\nh\x00s.", "is no array but a dict"),
     "endless tuple as key": (b"}" + DOUBLED + b"Ns.", "strings as keys"),

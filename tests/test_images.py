@@ -141,6 +141,18 @@ def test_random_damage_is_a_value_error_or_an_image(tmp_path):
             assert image.ndim == 3 and len(image) == 3 and image.dtype == np.uint8
 
 
+def test_what_an_error_quotes_cannot_steer_a_terminal(tmp_path, monkeypatch):
+    (tmp_path / "p.png").write_bytes(b"")
+
+    def quoting(*_, **__):
+        raise ValueError("token \x1b]0;owned\x07" + "x" * 1000)  # as Pillow 10 does for PPM
+
+    monkeypatch.setattr("PIL.Image.open", quoting)
+    with pytest.raises(ValueError, match=r"p.png: token \?]0;owned\?x") as error:
+        read_image(tmp_path / "p.png")
+    assert str(error.value).isprintable() and len(str(error.value)) < 600
+
+
 def test_files_that_cannot_be_opened(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere.png"):
         read_image(tmp_path / "nowhere.png")

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from ..files import open_regular
 from .idx import DatasetError
 
 MIRRORS = (
@@ -66,7 +67,7 @@ def download(folder: Path, timeout: float) -> None:
 
 def _sha256(path: Path) -> str | None:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return None

@@ -2,12 +2,19 @@
 from __future__ import annotations
 
 import gzip
+import io
 import math
 import zlib
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..files import open_regular
+
+MOST_LARGER = 100  # than a gzipped file may its content be; digits compress to 0.2, a bomb to 0.001
+SMALL = 1 << 24
+GZIP = b"\x1f\x8b"
 
 
 class DatasetError(OSError):
@@ -34,21 +41,36 @@ def read_idx(path: Path, ndim: int) -> NDArray[np.uint8]:
     Raises
     ------
     DatasetError
-        The file cannot be read or unpacked, is not such a file, or is longer or shorter than its header says.
+        The file cannot be read or unpacked, is not such a file, is longer or shorter than its header says, or would
+        become much larger when it is unpacked.
     """
-    data = _unpacked(path)
+    packed = _content(path)
+    data = io.BytesIO(packed)
+    try:
+        return _read(path, gzip.GzipFile(fileobj=data) if packed.startswith(GZIP) else data, ndim,
+                     max(MOST_LARGER * len(packed), SMALL))
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise damaged(path, f"it does not unpack ({error})") from error
+
+
+def _read(path: Path, data: io.BytesIO | gzip.GzipFile, ndim: int, most: int) -> NDArray[np.uint8]:
     magic = bytes([0, 0, 8, ndim])
-    if data[:4] != magic:
-        found = data[:4].hex(" ") or "nothing"
+    header = data.read(4 + 4 * ndim)
+    if header[:4] != magic:
+        found = header[:4].hex(" ") or "nothing"
         raise damaged(path, f"it starts with {found}, an IDX file of this kind with {magic.hex(' ')}")
-    header = 4 + 4 * ndim
-    if len(data) < header:
-        raise damaged(path, f"it ends within its header, after {len(data)} of {header} bytes")
-    shape = tuple(int(size) for size in np.frombuffer(data, ">u4", ndim, offset=4))
-    expected = header + math.prod(shape)
-    if len(data) != expected:
-        raise damaged(path, f"its header promises {expected:,} bytes for shape {shape}, it has {len(data):,}")
-    return np.frombuffer(data, np.uint8, offset=header).reshape(shape).copy()
+    if len(header) < 4 + 4 * ndim:
+        raise damaged(path, f"it ends within its header, after {len(header)} of {4 + 4 * ndim} bytes")
+    shape = tuple(int(size) for size in np.frombuffer(header, ">u4", ndim, offset=4))
+    size = math.prod(shape)
+    if math.prod(max(1, n) for n in shape) > most:
+        raise damaged(path, f"its header promises {len(header) + size:,} bytes for shape {shape}, more than such a "
+                            "file can hold")
+    content = data.read(size + 1)
+    if len(content) != size:
+        has = "more" if len(content) > size else f"{len(header) + len(content):,}"
+        raise damaged(path, f"its header promises {len(header) + size:,} bytes for shape {shape}, it has {has}")
+    return np.frombuffer(content, np.uint8).reshape(shape).copy()
 
 
 def damaged(path: Path, reason: str) -> DatasetError:
@@ -56,14 +78,9 @@ def damaged(path: Path, reason: str) -> DatasetError:
     return DatasetError(f"{path} is damaged or the wrong file: {reason}. Replace it with a fresh copy.")
 
 
-def _unpacked(path: Path) -> bytes:
+def _content(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
+        with open_regular(path) as file:
+            return file.read()
     except OSError as error:
         raise DatasetError(f"cannot read {path}: {error.strerror}") from error
-    if not data.startswith(b"\x1f\x8b"):
-        return data
-    try:
-        return gzip.decompress(data)
-    except (EOFError, OSError, zlib.error) as error:
-        raise damaged(path, f"it does not unpack ({error})") from error

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..files import harmless
 from .graph import LEARNED, learned
 
 
@@ -44,12 +45,14 @@ class Parameters(MutableMapping[str, np.ndarray]):
             If keys are missing or unknown, or entries have another shape or are no numbers (lists them all).
         """
         faults = [f"{key} is missing" for key in self if key not in values]
-        faults += [f"{key} is unknown" for key in values if key not in self._slots]
+        faults += [f"{harmless(key, 60)} is unknown" for key in values if key not in self._slots]
         faults += [fault for key in self if key in values and (fault := self._fault(key, values[key]))]
         if faults:
             raise ValueError(f"{where}: the parameters do not fit this network: {'; '.join(faults)}")
-        for key, value in values.items():
-            self[key] = value
+        converted = {key: np.asarray(value, dtype=self._dtype) for key, value in values.items()}  # this may fail
+        for key, array in converted.items():
+            layer, attribute = self._slots[key]
+            setattr(layer, attribute, array)
 
     def __getitem__(self, key: str) -> np.ndarray:
         layer, attribute = self._slot(key)

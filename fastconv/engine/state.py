@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..files import harmless
 from ..layers import Affine
 from .graph import Graph, learned
 
@@ -32,10 +33,10 @@ class Entry(NamedTuple):
         value = self.value
         return np.shape(self.layer.gamma if value is None else value)
 
-    def set(self, value: Any, dtype: np.dtype) -> None:
-        """Set a copy, in C order."""
+    def converted(self, value: Any, dtype: np.dtype) -> np.ndarray:
+        """Return a copy of an array of a file as the layer has it, in C order."""
         value = np.asarray(value)
-        setattr(self.layer, self.attribute, np.array(value.T if self._transposed else value, dtype, order="C"))
+        return np.array(value.T if self._transposed else value, dtype, order="C")
 
     @property
     def _transposed(self) -> bool:
@@ -79,12 +80,13 @@ def replace(graph: Graph, arrays: Mapping[str, Any], dtype: np.dtype, where: str
     own = entries(graph)
     faults = [f"{key} is missing" for key, entry in own.items() if key not in arrays and entry.value is not None]
     given = {key: value for key, value in arrays.items() if not key.endswith(IGNORED)}
-    faults += [f"{key} is unknown" for key in given if key not in own]
+    faults += [f"{harmless(key, 60)} is unknown" for key in given if key not in own]
     faults += [fault for key in own if key in given and (fault := _fault(key, own[key].shape, given[key]))]
     if faults:
         raise ValueError(f"{where}: the parameters do not fit this network: {'; '.join(faults)}")
-    for key, value in given.items():
-        own[key].set(value, dtype)
+    converted = {key: own[key].converted(value, dtype) for key, value in given.items()}  # this may fail
+    for key, array in converted.items():
+        setattr(own[key].layer, own[key].attribute, array)
 
 
 def _attributes(layer: Any) -> Iterator[str]:

@@ -33,11 +33,12 @@ def test_an_empty_set_is_a_valid_file(tmp_path):
     (b"<html>not found</html>", "starts with 3c 68 74 6d"),
     (idx_bytes(IMAGES)[:10], "after 10 of 16 bytes"),
     (idx_bytes(IMAGES)[:-1], "promises 46 bytes for shape (3, 2, 5), it has 45"),
-    (idx_bytes(IMAGES) + b"\0", "it has 47"),
-    (b"\0\0\x08\x03" + b"\xff" * 12, "promises 79,228,162,458,924,105,385,300,197,391 bytes"),
+    (idx_bytes(IMAGES) + b"\0", "it has more"),
+    (gzip.compress(idx_bytes(IMAGES) + b"\0"), "it has more"),
+    (b"\0\0\x08\x03" + b"\xff" * 12, "promises 79,228,162,458,924,105,385,300,197,391 bytes for shape"),
     (gzip.compress(idx_bytes(IMAGES))[:-9], "does not unpack"),
     (gzip.compress(idx_bytes(IMAGES))[:-8] + b"\0" * 8, "does not unpack (CRC"),
-    (gzip.compress(idx_bytes(IMAGES))[:12] + b"\xff" * 20, "does not unpack"),
+    (gzip.compress(idx_bytes(IMAGES))[:12] + b"\xff" * 20, "damaged or the wrong file"),
 ])
 @pytest.mark.parametrize("name", ["train-images-idx3-ubyte.gz"])
 def test_damaged_file(tmp_path, name, data, reason):

@@ -1,10 +1,13 @@
 """The names that arrays have in files: PyTorch's where layers have names, the book's elsewhere."""
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
-from engine.toys import two_affine
+from engine.toys import affine, two_affine
 
+from fastconv import params as files
 from fastconv.engine import Network
 from fastconv.layers import Affine, BatchNormalization, Convolution, Relu
 from fastconv.models import SimpleConvNet, SmallResNet, TwoLayerNet
@@ -125,6 +128,45 @@ def test_what_does_not_fit_is_listed_and_nothing_is_loaded():
         np.testing.assert_array_equal(value, before[name])
     with pytest.raises(ValueError, match="Network.load_state: .* W1 is missing"):
         two_affine().load_state({})
+
+
+def nameless():
+    network = Network(dtype=np.float32)
+    network.add(affine(4, 5, 1, np.float32))
+    network.add(affine(5, 3, 2, np.float32))
+    return network
+
+
+@pytest.mark.parametrize("make", [named, nameless])
+@pytest.mark.parametrize("fault", ["shape", "missing", "unknown", "conversion"])
+def test_a_failed_load_leaves_the_very_arrays(tmp_path, make, fault):
+    network = make()
+    held = network.state()
+    arrays = {name: np.full_like(value, 7) for name, value in held.items()}
+    contents = {name: value.copy() for name, value in held.items()}
+    params, last = dict(network.params), list(arrays)[-1]
+    if fault == "missing":
+        del arrays[last]
+    elif fault == "unknown":
+        arrays["head.W9"] = np.ones(2)
+    else:
+        arrays[last] = np.ones((1, 1, 1)) if fault == "shape" else np.full(arrays[last].shape, 1e300)
+    files.save(tmp_path / "p.npz", arrays)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a number too large for float32 is one to NumPy
+        error, reason = (RuntimeWarning, "overflow") if fault == "conversion" else (ValueError, "p.npz: .*do not fit")
+        with pytest.raises(error, match=reason):
+            network.load_params(tmp_path / "p.npz")
+    assert network.params.keys() == params.keys() and all(network.params[name] is params[name] for name in params)
+    for name, value in network.state().items():
+        assert value.tobytes() == contents[name].tobytes() and np.shares_memory(value, held[name])
+
+
+@pytest.mark.parametrize("make", [named, nameless])
+def test_an_unknown_name_cannot_steer_a_terminal(make):
+    with pytest.raises(ValueError) as error:
+        make().load_state({"\x1b]0;owned\x07\n" + "x" * 100_000: np.ones(2)})
+    assert str(error.value).isprintable() and "?]0;owned??xxx" in str(error.value) and len(str(error.value)) < 500
 
 
 def test_two_arrays_of_one_name_are_refused():
