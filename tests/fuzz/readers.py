@@ -5,7 +5,9 @@ else, an array of something else than real numbers, or more memory than the file
 """
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +22,7 @@ from fastconv.images import read_image
 SMALL = 1 << 24  # that much may a small file become
 LARGEST_IMAGE = 1 << 28  # in pixels; Pillow refuses larger ones
 FOLDER = Path(tempfile.mkdtemp(prefix="fastconv-fuzz-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None))
+atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
 
 
 def _refused(call: Callable[[Path], object], path: Path, allowed: type[Exception]) -> object:
