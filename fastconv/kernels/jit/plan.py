@@ -16,13 +16,16 @@ import numba
 import numpy as np
 from numba import prange
 
+from .arguments import Row, Words
+from .checksum import checksum
 from .columns import finish
 from .compile import Loop, once
 from .dropout import dropout_threshold
-from .filters import FILTERS, Layout, pack, reduce, without_room
 from .float_mode import flush_denormals, restore_mode
+from .layout import FILTERS, Layout, without_room
 from .lrn import response_record, response_size
-from .memory import flat, none
+from .memory import flat, none, threads_for
+from .packing import pack, reduce
 from .plan_state import COLUMNS, KINDS, MAP, STEP, Batch, Chunk, Memory, Tables, number_of, start_of, table
 from .plan_steps import run_step
 from .sweep import records
@@ -36,6 +39,7 @@ ROUND_LANES = 128    # of a prediction, and
 ROUND_CHUNKS = 4     # of each lane in training, between two looks at Python's signals
 ENDS = ("mean", "variance", "normalize_sums")  # steps that end a segment
 X_KINDS = "fdB"
+PIECE = 1 << 14  # elements of a parameter with a checksum of their own
 
 
 class Plan:
@@ -70,7 +74,7 @@ class Plan:
         self._weights = np.zeros(layout.weights, self._real)
         self._values = self._scratch = self._sums = none(self._real)
         self._places = none(np.int64)
-        self._seen: list[np.ndarray] | None = None
+        self._packed = b""  # the checksums of what is packed for predictions
 
     def __call__(self, x, parameters, y, n_threads, *, index=None, labels=None, soft=None, losses=None, keys=None,
                  gradients=None, columns=()) -> None:
@@ -82,12 +86,15 @@ class Plan:
         self._make_room(workers, images, cut)
         for at, given in enumerate(columns):
             self._values_of(at)[...] = given
-        if self._is_stale(parameters):
+        now = b"" if self._training else self._checksums(parameters, n_threads)
+        if not now or now != self._packed:
+            self._packed = b""
             for number, (weight, bias, scale) in enumerate(parameters):
                 if scale is not None:
                     weight = weight * scale.reshape(-1, 1, 1, 1)
                 pack(n_threads, self._tables.filters, number, self._tables.sweeps, flat(weight),
                      none(self._real) if bias is None else flat(bias), self._weights)
+            self._packed = now
         batch = self._batch(x, images, cut, workers, index, labels, soft, y, losses, keys)
         self._run(batch, workers, n_threads)
         for at, given in enumerate(columns):
@@ -110,7 +117,7 @@ class Plan:
             for lane in range(0, batch.lanes, ROUND_LANES):
                 for chunk in range(0, chunks, ROUND_CHUNKS):
                     counter[0] = lane
-                    _run_lanes(n_threads, counter, min(lane + ROUND_LANES, batch.lanes), workers, first, last, chunk,
+                    _run_lanes(workers, counter, min(lane + ROUND_LANES, batch.lanes), workers, first, last, chunk,
                                chunk + ROUND_CHUNKS, self._tables, batch, memory)
             name, at, a = self._steps[last - 1]
             if name in ENDS:
@@ -142,16 +149,21 @@ class Plan:
         if self._training and cut * self._sums_size > self._sums.size:
             self._sums = np.empty(cut * self._sums_size, self._real)
 
-    def _is_stale(self, parameters) -> bool:
-        """Say whether the weights have to be packed: always, but in a prediction with the same values as the last."""
-        if self._training:
-            return True
-        bits = np.uint32 if self._real.itemsize == 4 else np.uint64
-        now = [array.reshape(-1).view(bits) for triple in parameters for array in triple if array is not None]
-        if self._seen is not None and all((a == b).all() for a, b in zip(now, self._seen, strict=True)):
-            return False
-        self._seen = [array.copy() for array in now]
-        return True
+    def _checksums(self, parameters, n_threads: int) -> bytes:
+        """Return what tells whether the parameters still have the values that are packed."""
+        arrays = [array for triple in parameters for array in triple if array is not None]
+        sums, at = np.empty(sum(-(-array.size // PIECE) for array in arrays), np.uint64), 0
+        for array in arrays:
+            _add_up.on(threads_for(n_threads, array.size), self._real)(array, sums, at)
+            at += -(-array.size // PIECE)
+        return sums.tobytes()
+
+
+@Loop
+def _add_up(x: Row, sums: Words, at: int):
+    """Write the checksum of each piece of an array to sums[at:]."""
+    for piece in prange(-(-x.size // PIECE)):
+        sums[at + piece] = checksum(x, piece * PIECE, min(x.size, (piece + 1) * PIECE))
 
 
 @Loop
