@@ -105,6 +105,8 @@ class _Threads:
             with _short_waits():
                 numba.get_num_threads()  # starts Numba's threading layer
         before = numba.get_num_threads()
+        if before == n_threads:
+            return self._apart.run(n_threads, loop, arguments)
         try:
             numba.set_num_threads(n_threads)
             return self._apart.run(n_threads, loop, arguments)

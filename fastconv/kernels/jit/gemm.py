@@ -48,7 +48,7 @@ unsigned = np.uint64  # an index that Numba need not look at the sign of
 def gemm(a, b, bias, out, n_threads):
     """Write a (M,K) times b (K,N), any strides, plus bias (N,) or None, to out (M,N)."""
     (M, K), N = a.shape, b.shape[1]
-    n_threads = threads_for(n_threads, M * K * N, SERIAL_WORK)
+    n_threads = n_threads if M * K * N >= SERIAL_WORK else 1
     bias = none(out.dtype) if bias is None else bias
     if M <= THIN and N * b.itemsize >= LINE_BYTES and b.strides[1] == b.itemsize:
         _thin.on(n_threads, out.dtype)(a, b, bias, out)
@@ -71,7 +71,8 @@ def _gemm(a: Matrix, b: Matrix, bias: Row, out: Row, workers: int):
     panel = min(blocks, max(1, PANEL_BYTES // max(1, lines * LINE_BYTES * KC)))
     part = -(-M // ROW_PARTS)
     rows = min(MC, max(MR, -(-part // MR) * MR))
-    packed = np.empty(panel * lines * lanes * KC, out.dtype)
+    size, own = panel * lines * lanes * KC, (MR + 1) * lanes + (rows * min(K, KC) if a_column != 1 else 0)
+    packed = np.empty(size + workers * own, out.dtype)  # and each worker's buffer behind it
     line_tasks, row_tasks = -(-lines // NC), -(-M // rows)
     for first in range(0, blocks, panel):
         last = min(first + panel, blocks)
@@ -79,8 +80,8 @@ def _gemm(a: Matrix, b: Matrix, bias: Row, out: Row, workers: int):
             block, line = task // lines, task % lines
             pack(w, b_row, b_column, N, K, (first + block) * KC, line, lanes, packed, block * lines * lanes * KC)
         tasks, turn = row_tasks * line_tasks, first_turn()
-        for _ in prange(workers):
-            buffer = np.empty((MR + 1) * lanes + (rows * min(K, KC) if a_column != 1 else 0), out.dtype)
+        for worker in prange(workers):
+            buffer = packed[size + worker * own : size + (worker + 1) * own]
             task = take_number(turn)
             while task < tasks:
                 row, line = task // line_tasks * rows, task % line_tasks * NC
