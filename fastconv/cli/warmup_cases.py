@@ -130,14 +130,16 @@ def loops() -> list[Any]:
 def both_variants() -> Iterator[None]:
     """Run each loop alone and shared, however small its work is; only for calls whose results nobody needs."""
     from ..kernels.jit.compile import Loop
-    call = Loop.__call__
+    on = Loop.on
 
-    def both(loop: Any, n_threads: int, *arguments: Any) -> Any:
-        call(loop, 1, *arguments)
-        return call(loop, 2, *arguments)
+    def both(loop: Any, n_threads: int, dtype: Any = None) -> Callable[..., Any]:
+        def run(*arguments: Any) -> Any:
+            on(loop, 1, dtype)(*arguments)
+            return on(loop, 2, dtype)(*arguments)
+        return run
 
-    setattr(Loop, "__call__", both)  # noqa: B010
+    setattr(Loop, "on", both)  # noqa: B010
     try:
         yield
     finally:
-        setattr(Loop, "__call__", call)  # noqa: B010
+        setattr(Loop, "on", on)  # noqa: B010

@@ -44,8 +44,8 @@ def shared(backend, n_threads):
     if backend != "numba" or n_threads == 1:
         return contextlib.nullcontext()
     from fastconv.kernels.jit.compile import Loop
-    call = Loop.__call__
-    return mock.patch.object(Loop, "__call__", lambda loop, _, *arguments: call(loop, n_threads, *arguments))
+    on = Loop.on
+    return mock.patch.object(Loop, "on", lambda loop, _, dtype=None: on(loop, n_threads, dtype))
 
 
 def assert_close(actual, expected, bound):

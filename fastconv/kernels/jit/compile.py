@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -13,6 +14,7 @@ import numba
 from numba.extending import register_jitable
 
 from .apart import Apart
+from .arguments import Kind, kinds, plain_arguments
 
 # a * b + c may be rounded once; nothing that assumes away nan or inf, and no sum in another order
 FASTMATH = {"contract"}
@@ -34,22 +36,53 @@ class Loop:
     meanwhile from another Python thread works alone, because Numba's workqueue layer ends the process when two
     threads use it at once. The child of a fork works alone where its parent shared loops: GNU OpenMP ends it, else.
 
-    Both are compiled for a signature when they are first called with it, and kept on disk.
+    Both are compiled for a signature when they are first called with it, and kept on disk. A call goes through Numba's
+    dispatcher, which looks at the type of every argument. Where the parameters are annotated (arguments.py) the
+    signature follows from a dtype, and ``loop.on(n_threads, dtype)(...)`` calls what was compiled for it at once.
     """
 
     def __init__(self, function: Callable[..., None]) -> None:
         self.__name__, self.__doc__ = function.__name__, function.__doc__
         self.alone = _compiled(function, "alone")
         self.shared = _compiled(function, "shared", parallel=True)
+        types = kinds(function)
+        self._alone, self._shared = _Entries(self.alone, types), _Entries(self.shared, types)
 
     def __call__(self, n_threads: int, *arguments: Any) -> Any:
+        return self.on(n_threads)(*arguments)
+
+    def on(self, n_threads: int, dtype: Any = None) -> Callable[..., Any]:
+        """Return what runs the loop on so many threads; where its parameters are annotated, in floats of this dtype."""
+        return self._alone[dtype] if n_threads < 2 else partial(self._share, n_threads, dtype)
+
+    def _share(self, n_threads: int, dtype: Any, *arguments: Any) -> Any:
         n_threads = min(n_threads, numba.config.NUMBA_NUM_THREADS)
         if n_threads < 2 or not threads.take():
-            return self.alone(*arguments)
+            return self._alone[dtype](*arguments)
         try:
-            return threads.share(n_threads, self.shared, arguments)
+            return threads.share(n_threads, self._shared[dtype], arguments)
         finally:
             threads.give()
+
+
+class _Entries(dict[Any, Callable[..., Any]]):
+    """What a call runs, by dtype: one signature of a compiled function, or its dispatcher."""
+
+    def __init__(self, variant: Any, kinds: list[Kind] | None) -> None:
+        self._variant, self._kinds = variant, kinds
+
+    def __missing__(self, dtype: Any) -> Callable[..., Any]:
+        variant, kinds = self._variant, self._kinds
+        if kinds is None:
+            entry = variant
+        elif numba.config.DISABLE_JIT:
+            def entry(*arguments: Any) -> Any:
+                return variant(*plain_arguments(arguments, kinds))
+        else:
+            real = numba.from_dtype(dtype)
+            entry = variant.compile(tuple(kind(real) for kind in kinds))
+        self[dtype] = entry
+        return entry
 
 
 class _Threads:
@@ -72,6 +105,8 @@ class _Threads:
             with _short_waits():
                 numba.get_num_threads()  # starts Numba's threading layer
         before = numba.get_num_threads()
+        if before == n_threads:
+            return self._apart.run(n_threads, loop, arguments)
         try:
             numba.set_num_threads(n_threads)
             return self._apart.run(n_threads, loop, arguments)

@@ -21,21 +21,9 @@ from .memory import SERIAL_WORK, flat, none, threads_for
 from .sweep import band_size, forward_axis, phase_axis, records, split_rows, sweep
 from .tile import MR
 from .turns import first_turn, take_number
-from .winograd import (
-    HALF,
-    LANES,
-    POINTS,
-    gradient_blocks,
-    line_taps,
-    no_finish,
-    tile_count,
-    tiling,
-    transform_line,
-    usual_block,
-    winograd_block,
-    winograd_pays,
-    winograd_scratch,
-)
+from .winograd import HALF, LANES, POINTS, no_finish, tile_count, tiling, usual_block, winograd_pays, winograd_scratch
+from .winograd_gradient import gradient_blocks, line_taps
+from .winograd_sweep import transform_line, winograd_block
 
 TASKS = 64               # enough for every core, whatever their number; the cut never depends on it
 BAND_BYTES = 1 << 18     # a band of the image should stay in L2

@@ -2,11 +2,11 @@
 The NumPy twin is ../reference/dropout.py."""
 from __future__ import annotations
 
-import numpy as np
 from numba import prange
 
+from .arguments import Flags, Row, Word
 from .compile import Loop, inner
-from .memory import flat, threads_for
+from .memory import threads_for
 from .philox import dropout_range, dropout_threshold
 
 CHUNK = 1 << 14  # elements per task, whole blocks of the generator
@@ -19,24 +19,23 @@ def dropout_forward(x, key, ratio, mask, out, n_threads):
 
 def dropout_part(x, first, key, ratio, mask, out, n_threads):
     """dropout_forward of a part of an array: x[0] is its element `first`."""
-    _forward(threads_for(n_threads, x.size), flat(x), first, np.uint64(key), dropout_threshold(ratio), flat(mask),
-             flat(out))
+    _forward.on(threads_for(n_threads, x.size), x.dtype)(x, first, key, dropout_threshold(ratio), mask, out)
 
 
 def dropout_backward(dout, mask, dx, n_threads):
     """dx = dout * mask."""
-    _backward(threads_for(n_threads, dout.size), flat(dout), flat(mask), flat(dx))
+    _backward.on(threads_for(n_threads, dout.size), dout.dtype)(dout, mask, dx)
 
 
 @Loop
-def _forward(x, first, key, threshold, mask, out):
+def _forward(x: Row, first: int, key: Word, threshold: int, mask: Flags, out: Row):
     for part in prange(-(-x.size // CHUNK)):
         at = part * CHUNK
         dropout_range(x, at, first + at, min(CHUNK, x.size - at), key, threshold, mask, at, out, at)
 
 
 @Loop
-def _backward(dout, mask, dx):
+def _backward(dout: Row, mask: Flags, dx: Row):
     for part in prange(-(-dout.size // CHUNK)):
         at, end = part * CHUNK, (part + 1) * CHUNK
         apply_mask(dout[at:end], mask[at:end], dx[at:end])

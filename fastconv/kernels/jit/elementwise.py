@@ -4,56 +4,57 @@ from __future__ import annotations
 
 from numba import prange
 
+from .arguments import Row
 from .compile import Loop, inner
 from .exponential import exponential
-from .memory import flat, threads_for
+from .memory import threads_for
 
 CHUNK = 1 << 14  # elements per task
 
 
 def relu_forward(x, out, n_threads):
     """out = 0 where x <= 0, else x; nan passes."""
-    _relu_forward(threads_for(n_threads, x.size), flat(x), flat(out))
+    _relu_forward.on(threads_for(n_threads, x.size), x.dtype)(x, out)
 
 
 def relu_backward(dout, out, dx, n_threads):
     """dx = 0 where out <= 0, else dout; out is what relu_forward wrote."""
-    _relu_backward(threads_for(n_threads, dout.size), flat(dout), flat(out), flat(dx))
+    _relu_backward.on(threads_for(n_threads, dout.size), dout.dtype)(dout, out, dx)
 
 
 def sigmoid_forward(x, out, n_threads):
     """out = 1 / (1 + exp(-x))."""
-    _sigmoid_forward(threads_for(n_threads, x.size), flat(x), flat(out))
+    _sigmoid_forward.on(threads_for(n_threads, x.size), x.dtype)(x, out)
 
 
 def sigmoid_backward(dout, out, dx, n_threads):
     """dx = dout * (1 - out) * out; out is what sigmoid_forward wrote."""
-    _sigmoid_backward(threads_for(n_threads, dout.size), flat(dout), flat(out), flat(dx))
+    _sigmoid_backward.on(threads_for(n_threads, dout.size), dout.dtype)(dout, out, dx)
 
 
 @Loop
-def _relu_forward(x, out):
+def _relu_forward(x: Row, out: Row):
     for part in prange(-(-x.size // CHUNK)):
         at, end = part * CHUNK, (part + 1) * CHUNK
         relu_gradient(x[at:end], x[at:end], out[at:end])
 
 
 @Loop
-def _relu_backward(dout, out, dx):
+def _relu_backward(dout: Row, out: Row, dx: Row):
     for part in prange(-(-dout.size // CHUNK)):
         at, end = part * CHUNK, (part + 1) * CHUNK
         relu_gradient(dout[at:end], out[at:end], dx[at:end])
 
 
 @Loop
-def _sigmoid_forward(x, out):
+def _sigmoid_forward(x: Row, out: Row):
     for part in prange(-(-x.size // CHUNK)):
         at, end = part * CHUNK, (part + 1) * CHUNK
         sigmoid(x[at:end], out[at:end])
 
 
 @Loop
-def _sigmoid_backward(dout, out, dx):
+def _sigmoid_backward(dout: Row, out: Row, dx: Row):
     for part in prange(-(-dout.size // CHUNK)):
         at, end = part * CHUNK, (part + 1) * CHUNK
         sigmoid_gradient(dout[at:end], out[at:end], dx[at:end])

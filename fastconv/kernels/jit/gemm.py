@@ -5,7 +5,7 @@ Matrix Multiplication" (ACM TOMS 34, 2008). The NumPy twin is ../reference/gemm.
         pack it into blocks [block][line][KC][lane]              (shared)
         for each MC rows of a, NC lines of b:                    (one task: it owns its part of out)
             for each block of the panel:
-                rows of a lie one after another (packed where a is transposed)
+                rows of a lie one after another (packed where a is transposed, but for FEW_LINES)
                 tile: MR rows times one line
 
 Up to THIN rows of a read b where it is, a few of its rows at a time.
@@ -15,15 +15,18 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
+from .arguments import Matrix, Row, all_of
 from .compile import Loop, inner
 from .lines import LINE_BYTES, fill, load, multiply_added, store, widened
-from .memory import SERIAL_WORK, flat, none, threads_for
+from .memory import SERIAL_WORK, none, threads_for
+from .rows import load_part, store_part
 from .tile import MR, tile
 from .turns import first_turn, take_number
 
 KC = 256       # a packed line of b, KC * 64 bytes, stays in L1
 MC = 120       # rows of a per task at most: MC * KC values stay in L2; a multiple of every MR
 NC = 32        # lines of b per task
+FEW_LINES = 2  # of b, so few that rows of a transposed a are not packed for them
 THIN = 8       # rows of a, so few that to pack b would take longer than the products
 THIN_LINES = 16    # lines of b per task,
 LONG_LINES = 256   # or, where b is so large that it comes from memory,
@@ -39,75 +42,71 @@ NOTHING = np.zeros(1, np.int64)
 
 tile_rows = tile(MR)
 tile_one = tile(1)
+unsigned = np.uint64  # an index that Numba need not look at the sign of
 
 
 def gemm(a, b, bias, out, n_threads):
     """Write a (M,K) times b (K,N), any strides, plus bias (N,) or None, to out (M,N)."""
-    M, K, N, lanes = *a.shape, b.shape[1], LINE_BYTES // out.itemsize
-    lines, blocks = -(-N // lanes), max(1, -(-K // KC))
-    panel = min(blocks, max(1, PANEL_BYTES // max(1, lines * LINE_BYTES * KC)))
-    part = -(-M // ROW_PARTS)
-    rows = min(MC, max(MR, -(-part // MR) * MR))
-    (a, a_row, a_column), (b, b_row, b_column) = _steps(a), _steps(b)
-    bias = none(out.dtype) if bias is None else flat(bias)
-    n_threads = threads_for(n_threads, M * lines * lanes * max(K, 1), SERIAL_WORK)
-    if M <= THIN and b_column == 1 and N >= lanes:
-        per_task, depth = THIN_LINES, max(K, 1)
-        if K * N * out.itemsize >= LONG_BYTES:
-            each = -(-K // max(1, min(LONG_PARTS, K // THIN_FEW)))
-            per_task, depth = LONG_LINES, -(-each // THIN_FEW) * THIN_FEW
-        _thin(n_threads, M, N, K, a, a_row, a_column, b, b_row, bias, lanes, per_task, depth, flat(out))
-        return
-    _gemm(n_threads, n_threads, M, N, K, a, a_row, a_column,
-          b, b_row, b_column, bias, panel, rows, lanes, flat(out))
+    (M, K), N = a.shape, b.shape[1]
+    n_threads = n_threads if M * K * N >= SERIAL_WORK else 1
+    bias = none(out.dtype) if bias is None else bias
+    if M <= THIN and N * b.itemsize >= LINE_BYTES and b.strides[1] == b.itemsize:
+        _thin.on(n_threads, out.dtype)(a, b, bias, out)
+    else:
+        _gemm.on(n_threads, out.dtype)(a, b, bias, out, n_threads)
 
 
 def bias_backward(dout, dbias, n_threads):
     """Write the column sums of dout (M,N) to dbias (N,)."""
-    _sum_columns(threads_for(n_threads, dout.size), flat(dout), *dout.shape, LINE_BYTES // dout.itemsize,
-                 flat(dbias))
-
-
-def _steps(a):
-    """Return the matrix as one row, with the steps from row to row and from column to column."""
-    if a.flags.c_contiguous:
-        return flat(a), a.shape[1], 1
-    if a.flags.f_contiguous:
-        return flat(a.T), 1, a.shape[0]
-    return np.ascontiguousarray(a).reshape(-1), a.shape[1], 1
+    _sum_columns.on(threads_for(n_threads, dout.size), dout.dtype)(dout, *dout.shape, dbias)
 
 
 @Loop
-def _gemm(workers, M, N, K, a, a_row, a_column, b, b_row, b_column, bias, panel, rows, lanes, out):
+def _gemm(a: Matrix, b: Matrix, bias: Row, out: Row, workers: int):
+    M, K = a.shape
+    N, lanes, x, w = b.shape[1], LINE_BYTES // out.itemsize, all_of(a), all_of(b)
+    a_row, a_column = a.strides[0] // a.itemsize, a.strides[1] // a.itemsize
+    b_row, b_column = b.strides[0] // b.itemsize, b.strides[1] // b.itemsize
     lines, blocks = -(-N // lanes), max(1, -(-K // KC))
-    packed = np.empty(panel * lines * lanes * KC, out.dtype)
+    panel = min(blocks, max(1, PANEL_BYTES // max(1, lines * LINE_BYTES * KC)))
+    part = -(-M // ROW_PARTS)
+    rows = min(MC, max(MR, -(-part // MR) * MR))
+    size, own = panel * lines * lanes * KC, (MR + 1) * lanes + (rows * min(K, KC) if a_column != 1 else 0)
+    packed = np.empty(size + workers * own, out.dtype)  # and each worker's buffer behind it
     line_tasks, row_tasks = -(-lines // NC), -(-M // rows)
     for first in range(0, blocks, panel):
         last = min(first + panel, blocks)
         for task in prange((last - first) * lines):
             block, line = task // lines, task % lines
-            pack(b, b_row, b_column, N, K, (first + block) * KC, line, lanes, packed, block * lines * lanes * KC)
+            pack(w, b_row, b_column, N, K, (first + block) * KC, line, lanes, packed, block * lines * lanes * KC)
         tasks, turn = row_tasks * line_tasks, first_turn()
-        for _ in prange(workers):
-            buffer = np.empty(rows * KC if a_column != 1 else 0, out.dtype)
+        for worker in prange(workers):
+            buffer = packed[size + worker * own : size + (worker + 1) * own]
             task = take_number(turn)
             while task < tasks:
                 row, line = task // line_tasks * rows, task % line_tasks * NC
                 for block in range(first, last):
-                    multiply_block(M, N, K, a, a_row, a_column, bias, block * KC, packed,
+                    multiply_block(M, N, K, x, a_row, a_column, bias, block * KC, packed,
                                    (block - first) * lines * lanes * KC, row, min(M, row + rows), line,
                                    min(lines, line + NC), lanes, out, buffer)
                 task = take_number(turn)
 
 
 @Loop
-def _thin(M, N, K, a, a_row, a_column, b, b_row, bias, lanes, per_task, depth, out):
+def _thin(a: Matrix, b: Matrix, bias: Row, out: Row):
+    M, K = a.shape
+    N, lanes, x, w = b.shape[1], LINE_BYTES // out.itemsize, all_of(a), all_of(b)
+    a_row, a_column, b_row = a.strides[0] // a.itemsize, a.strides[1] // a.itemsize, b.strides[0] // b.itemsize
+    per_task, depth = THIN_LINES, max(K, 1)
+    if K * N * out.itemsize >= LONG_BYTES:
+        each = -(-K // max(1, min(LONG_PARTS, K // THIN_FEW)))
+        per_task, depth = LONG_LINES, -(-each // THIN_FEW) * THIN_FEW
     lines = -(-N // lanes)
     line_tasks, parts = -(-lines // per_task), max(1, -(-K // depth))
-    sums = out if parts == 1 else np.empty(parts * M * N, out.dtype)
+    sums = out[:] if parts == 1 else np.empty(parts * M * N, out.dtype)
     for task in prange(parts * line_tasks):
         part, line = task // line_tasks, task % line_tasks * per_task
-        multiply_thin(M, N, a, a_row, a_column, b, b_row, bias, line, min(lines, line + per_task), part * depth,
+        multiply_thin(M, N, x, a_row, a_column, w, b_row, bias, line, min(lines, line + per_task), part * depth,
                       min(K, (part + 1) * depth), lanes, sums[part * M * N : (part + 1) * M * N])
     if parts > 1:
         for row in prange(M):
@@ -213,11 +212,11 @@ def pack(b, b_row, b_column, N, K, first, line, lanes, packed, packed_at):
     used, to = min(lanes, N - line * lanes), packed_at + line * depth * lanes
     for k in range(depth):
         at = (first + k) * b_row + line * lanes * b_column
-        if b_column == 1 and used == lanes:
-            store(packed, to, load(b, at))
+        if b_column == 1:
+            store(packed, to, load(b, at) if used == lanes else load_part(b, at, used, b.dtype.type(0)))
         else:
             for j in range(used):
-                packed[to + j] = b[at + j * b_column]
+                packed[unsigned(to + j)] = b[unsigned(at + j * b_column)]
             for j in range(used, lanes):
                 packed[to + j] = 0
         to += lanes
@@ -227,52 +226,46 @@ def pack(b, b_row, b_column, N, K, first, line, lanes, packed, packed_at):
 def multiply_block(M, N, K, a, a_row, a_column, bias, first, packed, packed_at, row, last_row, first_line, last_line,
                    lanes, out, buffer):
     """Add columns [first, first + KC) of some rows of a times packed lines to out; the first block starts at bias."""
-    depth, x, top, x_row = min(KC, K - first), a, row * a_row + first * a_column, a_row
-    if a_column != 1:
+    depth, x, top, x_row, step = min(KC, K - first), a, row * a_row + first * a_column, a_row, a_column
+    start, part, own = buffer[:lanes], buffer[lanes : (MR + 1) * lanes], buffer[(MR + 1) * lanes :]
+    if a_column != 1 and last_line - first_line > FEW_LINES:
         for r in range(depth):
             for i in range(last_row - row):
-                buffer[i * depth + r] = a[top + i * a_row + r * a_column]
-        x, top, x_row = buffer, 0, depth
-    start, part = np.empty(lanes, out.dtype), np.empty(MR * lanes, out.dtype)
+                own[i * depth + r] = a[top + i * a_row + r * a_column]
+        x, top, x_row, step = own, 0, depth, 1
     for line in range(first_line, last_line):
         used, w = min(lanes, N - line * lanes), packed_at + line * lanes * depth
-        store(start, 0, fill(start, 0))
-        if bias.size > 0:
-            for j in range(used):
-                start[j] = bias[line * lanes + j]
+        store(start, 0, load_part(bias, line * lanes, used, bias.dtype.type(0)) if bias.size > 0 else fill(start, 0))
         r = row
         while used == lanes and r + MR <= last_row:
             to = r * N + line * lanes
             if first > 0:
                 tile_rows(x, top + (r - row) * x_row, x_row, NOTHING, 0, 1,
-                          depth, 1, packed, w, 0, out, to, N, 0, out, to, N, 0)
+                          depth, step, packed, w, 0, out, to, N, 0, out, to, N, 0)
             else:
                 tile_rows(x, top + (r - row) * x_row, x_row, NOTHING, 0, 1,
-                          depth, 1, packed, w, 0, start, 0, 0, 0, out, to, N, 0)
+                          depth, step, packed, w, 0, start, 0, 0, 0, out, to, N, 0)
             r += MR
         while r < last_row:
             rows = MR if last_row - row >= MR else 1
             begin = min(r, last_row - rows)  # the last tile may do some rows again
             for i in range(rows):
-                store(part, i * lanes, load(start, 0))
-                if first > 0:
-                    for j in range(used):
-                        part[i * lanes + j] = out[(begin + i) * N + line * lanes + j]
+                store(part, i * lanes, load_part(out, (begin + i) * N + line * lanes, used, out.dtype.type(0))
+                      if first > 0 else load(start, 0))
             if rows == MR:
                 tile_rows(x, top + (begin - row) * x_row, x_row, NOTHING, 0, 1, depth,
-                          1, packed, w, 0, part, 0, lanes, 0, part, 0, lanes, 0)
+                          step, packed, w, 0, part, 0, lanes, 0, part, 0, lanes, 0)
             else:
                 tile_one(x, top + (begin - row) * x_row, 0, NOTHING, 0, 1,
-                         depth, 1, packed, w, 0, part, 0, 0, 0, part, 0, 0, 0)
+                         depth, step, packed, w, 0, part, 0, 0, 0, part, 0, 0, 0)
             for i in range(r - begin, rows):
-                for j in range(used):
-                    out[(begin + i) * N + line * lanes + j] = part[i * lanes + j]
+                store_part(out, (begin + i) * N + line * lanes, load(part, i * lanes), used)
             r = begin + rows
 
 
 @Loop
-def _sum_columns(dout, M, N, lanes, dbias):
-    parts = -(-M // SUM_ROWS)
+def _sum_columns(dout: Row, M: int, N: int, dbias: Row):
+    parts, lanes = -(-M // SUM_ROWS), LINE_BYTES // dout.itemsize
     whole = N // lanes * lanes
     sums = np.zeros((parts, N))
     for part in prange(parts):

@@ -6,11 +6,12 @@ import math
 import numpy as np
 from numba import prange
 
+from .arguments import Labels, Row
 from .compile import Loop, inner
 from .exponential import exponential
 from .lines import LINE_BYTES, load, store
 from .max_line import divided
-from .memory import flat, threads_for
+from .memory import threads_for
 from .rows import line_max, line_sum, load_part, most, store_part
 
 TASK_SIZE = 1 << 12  # elements that make taking a task worth while
@@ -18,21 +19,21 @@ TASK_SIZE = 1 << 12  # elements that make taking a task worth while
 
 def softmax_forward(x, out, n_threads):
     """out[n] = exp(x[n] - max) / sum(exp(x[n] - max)); x, out (N,K)."""
-    _softmax(threads_for(n_threads, x.size), flat(x), x.shape[0], x.shape[1], flat(out))
+    _softmax.on(threads_for(n_threads, x.size), x.dtype)(x, x.shape[0], x.shape[1], out)
 
 
 def softmax_loss_forward(x, t, y, loss, n_threads):
     """y = softmax(x) (N,K); loss[n] = -log(y[n, t[n]] + 1e-7); t int64 (N,)."""
-    _softmax_loss(threads_for(n_threads, x.size), flat(x), flat(t), x.shape[1], flat(y), flat(loss))
+    _softmax_loss.on(threads_for(n_threads, x.size), x.dtype)(x, t, x.shape[1], y, loss)
 
 
 def softmax_loss_backward(y, t, dx, n_threads):
     """dx = (y - onehot(t)) / N."""
-    _difference(threads_for(n_threads, y.size), flat(y), flat(t), y.shape[1], flat(dx))
+    _difference.on(threads_for(n_threads, y.size), y.dtype)(y, t, y.shape[1], dx)
 
 
 @Loop
-def _softmax(x, n, k, out):
+def _softmax(x: Row, n: int, k: int, out: Row):
     rows = task_rows(k)
     for part in prange(-(-n // rows)):
         for row in range(part * rows, min(n, (part + 1) * rows)):
@@ -40,7 +41,7 @@ def _softmax(x, n, k, out):
 
 
 @Loop
-def _softmax_loss(x, t, k, y, loss):
+def _softmax_loss(x: Row, t: Labels, k: int, y: Row, loss: Row):
     rows = task_rows(k)
     for part in prange(-(-t.size // rows)):
         for row in range(part * rows, min(t.size, (part + 1) * rows)):
@@ -50,7 +51,7 @@ def _softmax_loss(x, t, k, y, loss):
 
 
 @Loop
-def _difference(y, t, k, dx):
+def _difference(y: Row, t: Labels, k: int, dx: Row):
     rows = task_rows(k)
     for part in prange(-(-t.size // rows)):
         for row in range(part * rows, min(t.size, (part + 1) * rows)):

@@ -1,6 +1,7 @@
 """Arrays as compiled functions take them: flat, and of one type whether they may be written to or not."""
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ def flat(x: np.ndarray) -> np.ndarray:
     return row if row.flags.writeable else np.asarray(_Address(row))
 
 
+@cache
 def none(dtype: Any) -> np.ndarray:
     """Return what stands for an array that is not given."""
     return np.empty(0, dtype)

@@ -4,9 +4,10 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
+from .arguments import Row
 from .compile import Loop, inner
 from .float_mode import flush_denormals, restore_mode
-from .memory import flat, threads_for
+from .memory import threads_for
 
 CHUNK = 1 << 13  # elements per task
 EPSILON = 1e-7
@@ -14,53 +15,52 @@ EPSILON = 1e-7
 
 def sgd_update(grad, lr, param, n_threads):
     """param -= lr * grad."""
-    _sgd(threads_for(n_threads, param.size), flat(grad), float(lr), flat(param))
+    _sgd.on(threads_for(n_threads, param.size), param.dtype)(grad, lr, param)
 
 
 def momentum_update(grad, lr, momentum, param, v, n_threads):
     """v = momentum*v - lr*grad; param += v (Polyak 1964)."""
-    _momentum(threads_for(n_threads, param.size), flat(grad), float(lr), float(momentum), flat(param), flat(v))
+    _momentum.on(threads_for(n_threads, param.size), param.dtype)(grad, lr, momentum, param, v)
 
 
 def nesterov_update(grad, lr, momentum, param, v, n_threads):
     """param += momentum^2 * v - (1 + momentum)*lr*grad; v = momentum*v - lr*grad (Bengio et al., arXiv:1212.0901)."""
-    _nesterov(threads_for(n_threads, param.size), flat(grad), float(lr), float(momentum), flat(param), flat(v))
+    _nesterov.on(threads_for(n_threads, param.size), param.dtype)(grad, lr, momentum, param, v)
 
 
 def adagrad_update(grad, lr, param, h, n_threads):
     """h += grad^2; param -= lr*grad / (sqrt(h) + 1e-7) (Duchi et al., JMLR 12, 2011)."""
-    _scaled(threads_for(n_threads, param.size), flat(grad), float(lr), 1.0, 1.0, flat(param), flat(h))
+    _scaled.on(threads_for(n_threads, param.size), param.dtype)(grad, lr, 1.0, 1.0, param, h)
 
 
 def rmsprop_update(grad, lr, decay_rate, param, h, n_threads):
     """h = decay_rate*h + (1 - decay_rate)*grad^2; param -= lr*grad / (sqrt(h) + 1e-7) (Tieleman, Hinton 2012)."""
-    decay = float(decay_rate)
-    _scaled(threads_for(n_threads, param.size), flat(grad), float(lr), decay, 1 - decay, flat(param), flat(h))
+    _scaled.on(threads_for(n_threads, param.size), param.dtype)(grad, lr, decay_rate, 1 - float(decay_rate), param, h)
 
 
 def adam_update(grad, lr_t, beta1, beta2, param, m, v, n_threads):
     """m += (1 - beta1)*(grad - m); v += (1 - beta2)*(grad^2 - v); param -= lr_t*m / (sqrt(v) + 1e-7)
     (Kingma, Ba, ICLR 2015; lr_t holds the bias correction)."""
-    _adam(threads_for(n_threads, param.size), flat(grad), float(lr_t), 1 - float(beta1), 1 - float(beta2), flat(param),
-          flat(m), flat(v))
+    gains = 1 - float(beta1), 1 - float(beta2)
+    _adam.on(threads_for(n_threads, param.size), param.dtype)(grad, lr_t, *gains, param, m, v)
 
 
 @Loop
-def _sgd(grad, lr, param):
+def _sgd(grad: Row, lr: float, param: Row):
     for part in prange(-(-param.size // CHUNK)):
         at, end = part * CHUNK, (part + 1) * CHUNK
         sgd(grad[at:end], param.dtype.type(lr), param[at:end])
 
 
 @Loop
-def _momentum(grad, lr, momentum, param, v):
+def _momentum(grad: Row, lr: float, momentum: float, param: Row, v: Row):
     for part in prange(-(-param.size // CHUNK)):
         at, end = part * CHUNK, (part + 1) * CHUNK
         heavy_ball(grad[at:end], param.dtype.type(lr), param.dtype.type(momentum), param[at:end], v[at:end])
 
 
 @Loop
-def _nesterov(grad, lr, momentum, param, v):
+def _nesterov(grad: Row, lr: float, momentum: float, param: Row, v: Row):
     kind = param.dtype.type
     for part in prange(-(-param.size // CHUNK)):
         at, end = part * CHUNK, (part + 1) * CHUNK
@@ -69,7 +69,7 @@ def _nesterov(grad, lr, momentum, param, v):
 
 
 @Loop
-def _scaled(grad, lr, decay, gain, param, h):
+def _scaled(grad: Row, lr: float, decay: float, gain: float, param: Row, h: Row):
     kind = param.dtype.type
     for part in prange(-(-param.size // CHUNK)):
         at, end = part * CHUNK, (part + 1) * CHUNK
@@ -77,7 +77,7 @@ def _scaled(grad, lr, decay, gain, param, h):
 
 
 @Loop
-def _adam(grad, lr, gain1, gain2, param, m, v):
+def _adam(grad: Row, lr: float, gain1: float, gain2: float, param: Row, m: Row, v: Row):
     kind = param.dtype.type
     for part in prange(-(-param.size // CHUNK)):
         at, end = part * CHUNK, (part + 1) * CHUNK

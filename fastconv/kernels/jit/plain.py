@@ -104,9 +104,20 @@ def listed_tile(rows):
     return run
 
 
+def first_turn():
+    return np.zeros(1, np.int64)
+
+
 def take_number(counter):
     counter[0] += 1
     return counter[0] - 1
+
+
+def add_blocks(sums, x, first, blocks):
+    with np.errstate(over="ignore"):
+        for block in x[first:].view(np.uint8)[: blocks * 256].view(np.uint64).reshape(blocks, 32):
+            mixed = sums ^ block
+            sums[:] = (mixed << np.uint64(29) | mixed >> np.uint64(35)) * np.uint64(0x9E3779B97F4A7C15)
 
 
 def at_address(kind):

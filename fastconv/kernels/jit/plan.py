@@ -18,13 +18,16 @@ import numba
 import numpy as np
 from numba import prange
 
+from .arguments import Row, Words
+from .checksum import checksum
 from .columns import finish
 from .compile import Loop, once
 from .dropout import dropout_threshold
-from .filters import FILTERS, Layout, pack, reduce, without_room
 from .float_mode import flush_denormals, restore_mode
+from .layout import FILTERS, Layout, without_room
 from .lrn import response_record, response_size
-from .memory import flat, none
+from .memory import flat, none, threads_for
+from .packing import pack, reduce
 from .plan_state import COLUMNS, KINDS, MAP, STEP, Batch, Chunk, Memory, Tables, number_of, start_of, table
 from .plan_steps import run_step
 from .sweep import records
@@ -37,6 +40,7 @@ MANY_IMAGES = 1024   # as many images, for machines with many cores
 ROUND_WORK = 1 << 35  # multiply-adds between two looks at Python's signals
 ENDS = ("mean", "variance", "normalize_sums")  # steps that end a segment
 X_KINDS = "fdB"
+PIECE = 1 << 14  # elements of a parameter with a checksum of their own
 
 
 class Plan:
@@ -72,7 +76,7 @@ class Plan:
         self._weights = np.zeros(layout.weights, self._real)
         self._values = self._scratch = self._sums = none(self._real)
         self._places = none(np.int64)
-        self._seen: list[Any] = []
+        self._packed = b""  # the checksums of what is packed for predictions
 
     def __call__(self, x, parameters, y, n_threads, *, index=None, labels=None, soft=None, losses=None, keys=None,
                  gradients=None, columns=()) -> None:
@@ -84,11 +88,18 @@ class Plan:
         self._make_room(workers, images, cut)
         for at, given in enumerate(columns):
             self._values_of(at)[...] = given
-        for number, (weight, bias, scale) in enumerate(self._changed(parameters)):
-            if scale is not None:
-                weight = weight * scale.reshape(-1, 1, 1, 1)
-            pack(n_threads, self._tables.filters, number, self._tables.sweeps, flat(weight),
-                 none(self._real) if bias is None else flat(bias), self._weights)
+        now = b"" if self._training else self._checksums(parameters, n_threads)
+        if not now or now != self._packed:
+            self._packed = b""
+            if now:  # copies, which no other thread changes between being summed and being packed
+                parameters = [[None if a is None else a.copy() for a in triple] for triple in parameters]
+                now = self._checksums(parameters, n_threads)
+            for number, (weight, bias, scale) in enumerate(parameters):
+                if scale is not None:
+                    weight = weight * scale.reshape(-1, 1, 1, 1)
+                pack(n_threads, self._tables.filters, number, self._tables.sweeps, flat(weight),
+                     none(self._real) if bias is None else flat(bias), self._weights)
+            self._packed = now
         batch = self._batch(x, images, cut, workers, index, labels, soft, y, losses, keys)
         self._run(batch, workers, n_threads)
         for at, given in enumerate(columns):
@@ -108,7 +119,7 @@ class Plan:
             last = next((i + 1 for i in range(first, len(self._steps)) if self._steps[i][0] in ENDS), len(self._steps))
             for lane, last_lane, chunk, last_chunk in self._rounds(batch, workers):
                 counter[0] = lane
-                _run_lanes(n_threads, counter, last_lane, workers, first, last, chunk, last_chunk, self._tables, batch,
+                _run_lanes(workers, counter, last_lane, workers, first, last, chunk, last_chunk, self._tables, batch,
                            memory)
             name, at, a = self._steps[last - 1]
             if name in ENDS:
@@ -150,20 +161,21 @@ class Plan:
         if self._training and cut * self._sums_size > self._sums.size:
             self._sums = np.empty(cut * self._sums_size, self._real)
 
-    def _changed(self, parameters) -> list[Any]:
-        """Return the parameters where they have to be packed: always, but in a prediction with the last one's values.
+    def _checksums(self, parameters, n_threads: int) -> bytes:
+        """Return what tells whether the parameters still have the values that are packed."""
+        arrays = [array for triple in parameters for array in triple if array is not None]
+        sums, at = np.empty(sum(-(-array.size // PIECE) for array in arrays), np.uint64), 0
+        for array in arrays:
+            _add_up.on(threads_for(n_threads, array.size), self._real)(array, sums, at)
+            at += -(-array.size // PIECE)
+        return sums.tobytes()
 
-        Then as copies, so that what is packed stays what the next ones are compared with: they may change meanwhile.
-        """
-        if self._training:
-            return parameters
-        bits = np.uint32 if self._real.itemsize == 4 else np.uint64
-        now, seen = ([array.reshape(-1).view(bits) for triple in given for array in triple if array is not None]
-                     for given in (parameters, self._seen))
-        if self._seen and all((a == b).all() for a, b in zip(now, seen, strict=True)):
-            return []
-        self._seen = [tuple(None if array is None else array.copy() for array in triple) for triple in parameters]
-        return self._seen
+
+@Loop
+def _add_up(x: Row, sums: Words, at: int):
+    """Write the checksum of each piece of an array to sums[at:]."""
+    for piece in prange(-(-x.size // PIECE)):
+        sums[at + piece] = checksum(x, piece * PIECE, min(x.size, (piece + 1) * PIECE))
 
 
 @Loop

@@ -5,7 +5,8 @@ from .columns import normalize, normalize_gradient, sum_rows
 from .compile import inner, once
 from .dropout import dropout_range
 from .exponential import exponential
-from .filters import filter_data_gradient, filter_forward, filter_weight_gradient
+from .filter_gradient import filter_weight_gradient
+from .filters import filter_data_gradient, filter_forward
 from .lines import copy, zero
 from .loss import cross_entropy, softmax_row
 from .lrn import normalize_responses, response_gradient

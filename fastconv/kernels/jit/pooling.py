@@ -2,6 +2,8 @@
 The NumPy twin is ../reference/pooling.py."""
 from __future__ import annotations
 
+from functools import lru_cache
+
 from numba import prange
 
 from .compile import Loop
@@ -9,30 +11,31 @@ from .memory import flat, threads_for
 from .windows import average_gradient, average_row, clear, max_gradient, max_row, pool_record
 
 CHANNELS = 64  # per piece of a backward pass
+_record = lru_cache(maxsize=512)(pool_record)
 
 
 def max_pooling_forward(x, window, stride, pad, out, n_threads):
     """x (N,H,W,C) to out (N,OH,OW,C); padding never wins, nan does."""
-    pool = pool_record(x.shape[1:], out.shape[1:], window, stride, pad)
+    pool = _record(x.shape[1:], out.shape[1:], window, stride, pad)
     _max_forward(threads_for(n_threads, x.size), pool, out.shape[0] * out.shape[1], flat(x), flat(out))
 
 
 def average_pooling_forward(x, window, stride, pad, out, n_threads):
     """x (N,H,W,C) to out (N,OH,OW,C): sum over the window / its area; padding counts as zeros, what
     is behind it does not count."""
-    pool = pool_record(x.shape[1:], out.shape[1:], window, stride, pad)
+    pool = _record(x.shape[1:], out.shape[1:], window, stride, pad)
     _average_forward(threads_for(n_threads, x.size), pool, out.shape[0] * out.shape[1], flat(x), flat(out))
 
 
 def max_pooling_backward(dout, x, out, window, stride, pad, dx, n_threads):
     """dx (N,H,W,C): each dout goes to the first maximum of its window; x and out are the forward pass's."""
-    pool = pool_record(dx.shape[1:], dout.shape[1:], window, stride, pad)
+    pool = _record(dx.shape[1:], dout.shape[1:], window, stride, pad)
     _max_backward(threads_for(n_threads, dx.size), pool, dx.shape[0], flat(dout), flat(x), flat(out), flat(dx))
 
 
 def average_pooling_backward(dout, window, stride, pad, dx, n_threads):
     """dx (N,H,W,C): each dout / its window's area goes to every pixel of its window."""
-    pool = pool_record(dx.shape[1:], dout.shape[1:], window, stride, pad)
+    pool = _record(dx.shape[1:], dout.shape[1:], window, stride, pad)
     _average_backward(threads_for(n_threads, dx.size), pool, dx.shape[0], flat(dout), flat(dx))
 
 

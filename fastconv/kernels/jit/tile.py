@@ -31,6 +31,33 @@ MR = _tile_rows()
 TALL = 9 if MR == 8 else MR  # rows of a tile that takes the nine taps of a 3x3 filter at once, where registers suffice
 
 
+def emit_loop(builder, count, values, body):
+    """Emit ``for i in range(count): values = body(i, values)``; return the last values."""
+    before = builder.block
+    start, after = builder.append_basic_block("loop"), builder.append_basic_block("after")
+    zero = ir.Constant(INT, 0)
+    builder.cbranch(builder.icmp_signed("<", zero, count), start, after)
+    builder.position_at_end(start)
+    i = builder.phi(INT)
+    i.add_incoming(zero, before)
+    old = [builder.phi(value.type) for value in values]
+    for phi, value in zip(old, values, strict=True):
+        phi.add_incoming(value, before)
+    new = body(i, old)
+    following = builder.add(i, ir.Constant(INT, 1))
+    end = builder.block
+    i.add_incoming(following, end)
+    for phi, value in zip(old, new, strict=True):
+        phi.add_incoming(value, end)
+    builder.cbranch(builder.icmp_signed("<", following, count), start, after)
+    builder.position_at_end(after)
+    last = [builder.phi(value.type) for value in values]
+    for phi, first, value in zip(last, values, new, strict=True):
+        phi.add_incoming(first, before)
+        phi.add_incoming(value, end)
+    return last
+
+
 class _Sum:
     """Emits the sum of a tile: rows of x at the given addresses, lines of w `w_line` apart."""
 
@@ -44,35 +71,9 @@ class _Sum:
     def line_at(self, address):
         return self.builder.bitcast(address, vector(self.dtype).as_pointer())
 
-    def loop(self, count, values, body):
-        """Emit ``for i in range(count): values = body(i, values)``; return the last values."""
-        builder = self.builder
-        before = builder.block
-        start, after = builder.append_basic_block("loop"), builder.append_basic_block("after")
-        builder.cbranch(builder.icmp_signed("<", self.number(0), count), start, after)
-        builder.position_at_end(start)
-        i = builder.phi(INT)
-        i.add_incoming(self.number(0), before)
-        old = [builder.phi(value.type) for value in values]
-        for phi, value in zip(old, values, strict=True):
-            phi.add_incoming(value, before)
-        new = body(i, old)
-        following = builder.add(i, self.number(1))
-        end = builder.block
-        i.add_incoming(following, end)
-        for phi, value in zip(old, new, strict=True):
-            phi.add_incoming(value, end)
-        builder.cbranch(builder.icmp_signed("<", following, count), start, after)
-        builder.position_at_end(after)
-        last = [builder.phi(value.type) for value in values]
-        for phi, first, value in zip(last, values, new, strict=True):
-            phi.add_incoming(first, before)
-            phi.add_incoming(value, end)
-        return last
-
     def emit(self, rows, offsets, runs, length, step, w, w_line, lines, sums):
         """Return the sums [row][line], flat, with all products added."""
-        builder, zero = self.builder, self.number(0)
+        builder = self.builder
         size = builder.mul(length, self.number(self.lanes))  # of w, below one run
 
         def run(r, sums):
@@ -91,10 +92,9 @@ class _Sum:
                     new += [multiply_add(builder, value, b[j], sums[i * lines + j]) for j in range(lines)]
                 return new
 
-            return self.loop(length, sums, term)
+            return emit_loop(builder, length, sums, term)
 
-        assert zero is not None
-        return self.loop(runs, sums, run)
+        return emit_loop(builder, runs, sums, run)
 
 
 def tile(rows: int, lines: int = 1):
@@ -164,4 +164,4 @@ def listed_tile(rows: int):
     return run
 
 
-__all__ = ["MR", "TALL", "element", "listed_tile", "tile"]
+__all__ = ["MR", "TALL", "element", "emit_loop", "listed_tile", "tile"]

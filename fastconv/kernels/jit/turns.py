@@ -14,32 +14,42 @@ not be kept on disk.
 from __future__ import annotations
 
 import numba
-import numpy as np
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
+from numba.np.arrayobj import make_array, populate_array
 
 from . import plain
-from .compile import inline
 from .lines import pointer
 
+INT = ir.IntType(64)
 
-@inline
-def first_turn():
-    """Return the counter of a loop's tasks."""
-    return np.zeros(1, np.int64)
+
+@intrinsic
+def first_turn(typingctx):
+    """Return the counter of a loop's tasks, which lives as long as the function that asks for it runs."""
+    row = types.Array(types.int64, 1, "C")
+
+    def codegen(context, builder, signature, args):
+        number, size = cgutils.alloca_once(builder, INT), ir.Constant(INT, 8)
+        builder.store(ir.Constant(INT, 0), number)
+        array = make_array(row)(context, builder)
+        populate_array(array, number, [ir.Constant(INT, 1)], [size], size, None)
+        return array._getvalue()
+
+    return row(), codegen
 
 
 @intrinsic
 def take_number(typingctx, counter):
     """Return counter[0] and add one to it, at once for all threads."""
     def codegen(context, builder, signature, args):
-        zero = ir.Constant(ir.IntType(64), 0)
-        address = pointer(context, builder, counter, args[0], zero)
-        return builder.atomic_rmw("add", address, ir.Constant(ir.IntType(64), 1), "seq_cst")
+        address = pointer(context, builder, counter, args[0], ir.Constant(INT, 0))
+        return builder.atomic_rmw("add", address, ir.Constant(INT, 1), "seq_cst")
 
     return types.int64(counter), codegen
 
 
 if numba.config.DISABLE_JIT:
-    take_number = plain.take_number
+    first_turn, take_number = plain.first_turn, plain.take_number
