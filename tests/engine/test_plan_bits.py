@@ -84,7 +84,7 @@ def bits(dtype, variables):
     """Return the hash of each thing that the program computes."""
     environment = os.environ | {"PYTHONPATH": str(Path(fastconv.__file__).parents[1])} | variables
     done = subprocess.run([sys.executable, "-c", PROGRAM, dtype], env=environment, capture_output=True, text=True,
-                          timeout=300)
+                          timeout=1200)  # Numba compiles, the first time
     assert done.returncode == 0, done.stderr
     return dict(line.rsplit(" ", 1) for line in done.stdout.splitlines())
 

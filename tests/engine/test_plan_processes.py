@@ -42,7 +42,7 @@ def run_python(program, *arguments, **environment):
     environment = os.environ | {"PYTHONPATH": str(Path(fastconv.__file__).parents[1])} | environment
     source = [program] if isinstance(program, Path) else ["-c", program]
     done = subprocess.run([sys.executable, "-W", "ignore::DeprecationWarning", *source, *arguments], env=environment,
-                          capture_output=True, text=True, timeout=300)
+                          capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
 
