@@ -6,14 +6,16 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from numpy import ndarray
+import numpy as np
 
 from .arrays import Array
 
 LARGEST = 2**31 - 1  # size, stride, pad, ... that a kernel takes
+LONGEST = 2**63 - 1  # axis of an array
 MOST_VALUES = 2**58  # of an array; their bytes, and those of some more like it, can still be counted in 64 bits
 
 Pair = tuple[int, int]
@@ -39,7 +41,7 @@ class PoolingGeometry(NamedTuple):
     out_shape: Shape
 
 
-def whole(value: int, name: str, minimum: int = 0, maximum: int | None = None) -> int:
+def whole(value: int, name: str, minimum: int = 0, maximum: int = LONGEST) -> int:
     """Return `value`, an integer of any kind, as an int.
 
     Raises
@@ -57,16 +59,25 @@ def whole(value: int, name: str, minimum: int = 0, maximum: int | None = None) -
 
 
 def _index(value: int) -> int:
-    if isinstance(value, (bool, ndarray)):  # an array of one number is an index to NumPy
+    if isinstance(value, (bool, np.ndarray)):  # an array of one number is an index to NumPy
         raise TypeError
     return operator.index(value)
 
 
-def _check_range(least: int, most: int, value: int | Pair, name: str, minimum: int, maximum: int | None) -> None:
+def _check_range(least: int, most: int, value: int | Pair, name: str, minimum: int, maximum: int) -> None:
     if least < minimum:
         raise ValueError(f"{name} must be at least {minimum}, got {value!r}")
-    if maximum is not None and most > maximum:
+    if most > maximum:
         raise ValueError(f"{name} must be at most {maximum}, got {value!r}")
+
+
+def image_size(where: str, input_dim: Sequence[int]) -> tuple[int, int, int]:
+    """Return the shape of a network's images, (channels, height, width), or raise as `whole` does."""
+    given = tuple(input_dim) if np.iterable(input_dim) else ()
+    if len(given) != 3:
+        raise ValueError(f"{where}: input_dim is {input_dim!r}, expected (channels, height, width)")
+    C, H, W = (whole(n, f"{where}: each of input_dim", 1) for n in given)
+    return C, H, W
 
 
 def number(value: float, name: str) -> float:
