@@ -103,6 +103,5 @@ def _geometry(where: str, shape: tuple[int, ...], filter_h: int, filter_w: int, 
     size = pair((filter_h, filter_w), f"{where}: (filter_h, filter_w)", 1)
     stride, pad = pair(stride, f"{where}: stride", 1), pair(pad, f"{where}: pad")
     OH, OW = output_size(where, (H, W), size, stride, pad, (1, 1))
-    matrix = N * OH * OW, C * size[0] * size[1]
-    check_addressable(where, "the column matrix", matrix)
-    return matrix, (size, stride, pad)
+    check_addressable(where, "the column matrix", (N, OH, OW, C, *size))
+    return (N * OH * OW, C * size[0] * size[1]), (size, stride, pad)
