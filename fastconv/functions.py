@@ -87,7 +87,7 @@ def sum_squared_error(y: ArrayLike, t: ArrayLike) -> float:
     if y.shape != t.shape and y.ndim and t.ndim:
         raise ValueError(f"sum_squared_error: y has shape {y.shape} and t {t.shape}, expected one shape: nothing is "
                          "broadcast")
-    return 0.5 * float(np.square(np.subtract(y, t, dtype=compute)).sum(dtype=np.float64))
+    return 0.5 * float(np.square(np.subtract(y, t, dtype=compute, order="C")).sum(dtype=np.float64))
 
 
 mean_squared_error = sum_squared_error  # the name in the book's first editions; there too it is half the sum
