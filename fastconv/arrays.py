@@ -27,9 +27,14 @@ def as_array(where: str, name: str, value: Any) -> Array:
     ------
     ValueError
         If it is a list with rows of different lengths.
+    TypeError
+        If it is a masked array with masked entries: what lies behind the mask would count.
     """
     if type(value) is ndarray:
         return value
+    if isinstance(value, ndarray) and np.ma.is_masked(value):
+        raise TypeError(f"{where}: {name} is a masked array with masked entries, expected numbers everywhere: "
+                        f"{name}.filled(0)")
     try:
         return np.asarray(value)
     except ValueError as error:
@@ -74,7 +79,7 @@ def _promote(where: str, operands: dict[str, Any]) -> tuple[np.dtype[Any], np.dt
     for name, operand in operands.items():
         if operand is None or type(operand) in (bool, int, float):
             continue
-        dtype = operand if isinstance(operand, np.dtype) else np.asarray(operand).dtype
+        dtype = operand if isinstance(operand, np.dtype) else as_array(where, name, operand).dtype
         if dtype.kind not in "biuf":
             raise TypeError(f"{where}: {name} has dtype {dtype}, expected real numbers: "
                             "floating-point, integer or boolean")

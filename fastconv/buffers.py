@@ -98,7 +98,13 @@ buffers = Buffers()
 def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     """Return a new array as ``numpy.empty`` does, if it is large on memory that was used before."""
     size = math.prod(shape) * dtype.itemsize
-    return np.empty(shape, dtype) if size < LEAST else buffers.take(size)[:size].view(dtype).reshape(shape)
+    if size < LEAST:
+        return np.empty(shape, dtype)
+    try:
+        return buffers.take(size)[:size].view(dtype).reshape(shape)
+    except MemoryError:
+        raise MemoryError(f"fastconv: no memory for an array of shape {shape} and dtype {dtype}, "
+                          f"{size:,} bytes") from None
 
 
 def empty_like(x: NDArray[Any]) -> NDArray[Any]:

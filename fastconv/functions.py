@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .arrays import Array, contiguous, dense, result_dtype
+from .arrays import Array, as_array, contiguous, dense, result_dtype
 from .dispatch import kernels
 from .labels import class_labels
 
@@ -33,14 +33,14 @@ def identity_function(x: Any) -> Any:
 
 def step_function(x: ArrayLike) -> Array:
     """Return 1 where `x` is positive, else 0, as integers."""
-    x = np.asarray(x)
+    x = as_array("step_function", "x", x)
     result_dtype("step_function", x=x)
     return np.array(x > 0, dtype=int)
 
 
 def sigmoid(x: ArrayLike) -> Any:
     """Return ``1 / (1 + exp(-x))``; a number for a number."""
-    x = np.asarray(x)
+    x = as_array("sigmoid", "x", x)
     dtype, compute = result_dtype("sigmoid", x=x)
     x, layout = dense(x, compute)
     out = np.empty_like(x)
@@ -56,21 +56,21 @@ def sigmoid_grad(x: ArrayLike) -> Any:
 
 def relu(x: ArrayLike) -> Any:
     """Return ``max(x, 0)`` in the dtype of `x`."""
-    x = np.asarray(x)
+    x = as_array("relu", "x", x)
     result_dtype("relu", x=x)
     return np.maximum(x, x.dtype.type(0))
 
 
 def relu_grad(x: ArrayLike) -> Any:
     """Return 1 where ``x >= 0``, else 0, in the dtype of `x`: the book's, at 0 unlike the layer's."""
-    x = np.asarray(x)
+    x = as_array("relu_grad", "x", x)
     result_dtype("relu_grad", x=x)
     return (x >= 0).astype(x.dtype)
 
 
 def softmax(x: ArrayLike) -> Array:
     """Return ``exp(x) / sum(exp(x))`` along the last axis of `x` (K,) or (N, K)."""
-    x = np.asarray(x)
+    x = as_array("softmax", "x", x)
     dtype, compute = result_dtype("softmax", x=x)
     if x.ndim == 0 or x.shape[-1] == 0:
         raise ValueError(f"softmax: x has shape {x.shape}, expected (K,) or (N, K)")
@@ -82,9 +82,12 @@ def softmax(x: ArrayLike) -> Array:
 
 def sum_squared_error(y: ArrayLike, t: ArrayLike) -> float:
     """Return half the sum of the squared differences, ``0.5 * sum((y - t)**2)``."""
-    y, t = np.asarray(y), np.asarray(t)
+    y, t = as_array("sum_squared_error", "y", y), as_array("sum_squared_error", "t", t)
     _, compute = result_dtype("sum_squared_error", y=y, t=t)
-    return 0.5 * float(np.square(np.subtract(y, t, dtype=compute)).sum(dtype=np.float64))
+    if y.shape != t.shape and y.ndim and t.ndim:
+        raise ValueError(f"sum_squared_error: y has shape {y.shape} and t {t.shape}, expected one shape: nothing is "
+                         "broadcast")
+    return 0.5 * float(np.square(np.subtract(y, t, dtype=compute, order="C")).sum(dtype=np.float64))
 
 
 mean_squared_error = sum_squared_error  # the name in the book's first editions; there too it is half the sum
@@ -106,7 +109,7 @@ def cross_entropy_error(y: ArrayLike, t: ArrayLike) -> float:
         For any other shape and for labels out of range.
     """
     where = "cross_entropy_error"
-    y, t = np.asarray(y), np.asarray(t)
+    y, t = as_array(where, "y", y), as_array(where, "t", t)
     _, compute = result_dtype(where, y=y)
     if y.ndim == 1:
         y = y[None]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from .arrays import Array
+from .shapes import number
 
 H = 1e-4
 
@@ -42,9 +43,9 @@ def numerical_gradient(f: Callable[[Array], float], x: Array) -> Array:
         value = x[index]
         try:
             x[index] = value + H
-            above = f(x)
+            above = number(f(x), "numerical_gradient: what f returns")
             x[index] = value - H
-            below = f(x)
+            below = number(f(x), "numerical_gradient: what f returns")
         finally:
             x[index] = value
         gradient[index] = (above - below) / (2 * H)
@@ -53,7 +54,7 @@ def numerical_gradient(f: Callable[[Array], float], x: Array) -> Array:
 
 def numerical_gradient_2d(f: Callable[[Array], float], X: Array) -> Array:
     """Return the gradients of `f` at each row of `X` (n, d), or at `X` (d,); `f` takes a single row."""
-    if X.ndim == 1:
+    if not isinstance(X, np.ndarray) or X.ndim < 2:
         return numerical_gradient(f, X)
     gradients = np.zeros_like(X)
     for row, gradient in zip(X, gradients, strict=True):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .files import harmless, open_regular
-from .shapes import whole
+from .shapes import check_addressable, pair, whole
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -107,9 +107,12 @@ def centre_crop(image: NDArray[Any], size: int | tuple[int, int]) -> NDArray[Any
     array (..., h, w)
         Of the same dtype; a view where nothing is added.
     """
-    h, w = (whole(n, "centre_crop: size", 1) for n in (size if isinstance(size, tuple) else (size, size)))
+    h, w = pair(size, "centre_crop: size", 1)
+    if not isinstance(image, np.ndarray):
+        raise TypeError(f"centre_crop: image is a {type(image).__name__}, expected an array (..., H, W)")
     if image.ndim < 2 or not image.size:
         raise ValueError(f"centre_crop: image has shape {image.shape}, expected (..., H, W)")
+    check_addressable("centre_crop", "the result", (*image.shape[:-2], h, w))
     short = [max(0, n - have) for n, have in zip((h, w), image.shape[-2:], strict=True)]
     if any(short):
         around = [(0, 0)] * (image.ndim - 2) + [(n // 2, n - n // 2) for n in short]
@@ -132,6 +135,8 @@ def _plain(image: PILImage) -> PILImage:
 
 
 def _check(where: str, image: NDArray[Any]) -> None:
+    if not isinstance(image, np.ndarray):
+        raise TypeError(f"{where}: image is a {type(image).__name__}, expected an array of uint8")
     if image.dtype != np.uint8:
         raise TypeError(f"{where}: image has dtype {image.dtype}, expected uint8")
     if image.ndim != 3 or image.shape[0] not in (1, 3) or not image.size:

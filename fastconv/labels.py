@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import Array, contiguous
+from .arrays import Array, as_array, contiguous
 
 
 def class_labels(where: str, t: Any, N: int, K: int) -> tuple[Array, Array | None]:
@@ -35,7 +35,7 @@ def class_labels(where: str, t: Any, N: int, K: int) -> tuple[Array, Array | Non
     TypeError
         If `t` does not hold real numbers.
     """
-    t = np.asarray(t)
+    t = as_array(where, "t", t)
     if t.dtype.kind not in "biuf":
         raise TypeError(f"{where}: t has dtype {t.dtype}, expected integer labels or one-hot rows")
     if t.shape == (N, 1) == (1, 1) and K > 1:  # one label for one sample, as in the book's ch07/gradient_check.py

@@ -17,14 +17,16 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import contiguous
+from .arrays import as_array, contiguous
 from .dispatch import kernels
+from .shapes import number
 
 
 class Optimizer(ABC):
     """What the optimizers share: checks, copies where needed, state that begins at a key's first update."""
 
     _state: tuple[str, ...] = ()  # names of the state dictionaries, in the kernel's order
+    _rates: tuple[str, ...] = ("lr",)  # names of the numbers that the rule takes
 
     def update(self, params: MutableMapping[str, Any], grads: Mapping[str, Any]) -> None:
         """Take one step; everything is checked before the first parameter changes.
@@ -43,8 +45,14 @@ class Optimizer(ABC):
         ValueError
             If shapes differ or a parameter is read-only.
         TypeError
-            If a parameter is not of a floating type, or a gradient holds no real numbers.
+            If a parameter is not of a floating type, a gradient holds no real numbers, or a rate is no number.
         """
+        for name, values in (("params", params), ("grads", grads)):
+            if not hasattr(values, "keys"):
+                raise TypeError(f"{type(self).__name__}.update: {name} is a {type(values).__name__}, expected a dict "
+                                "of arrays")
+        for rate in self._rates:
+            number(getattr(self, rate), f"{type(self).__name__}.update: {rate}")
         steps = [(key, *self._operands(key, params[key], grads)) for key in params]
         self._advance()
         for key, grad, work, state in steps:
@@ -68,7 +76,7 @@ class Optimizer(ABC):
         return grad, work, state
 
     def _like(self, work: np.ndarray, value: Any, what: str) -> np.ndarray:
-        value = np.asarray(value)
+        value = as_array(f"{type(self).__name__}.update", what, value)
         if value.dtype.kind not in "biuf":
             raise TypeError(f"{type(self).__name__}.update: {what} has dtype {value.dtype}, expected real numbers")
         if value.shape != work.shape:
@@ -98,6 +106,7 @@ class Momentum(Optimizer):
     """SGD with momentum: ``v = momentum * v - lr * grad``, ``param += v``."""
 
     _state = ("v",)
+    _rates = ("lr", "momentum")
 
     def __init__(self, lr: float = 0.01, momentum: float = 0.9) -> None:
         self.lr = lr
@@ -138,6 +147,7 @@ class RMSprop(Optimizer):
     """
 
     _state = ("h",)
+    _rates = ("lr", "decay_rate")
 
     def __init__(self, lr: float = 0.01, decay_rate: float = 0.99) -> None:
         self.lr = lr
@@ -156,6 +166,7 @@ class Adam(Optimizer):
     """
 
     _state = ("m", "v")
+    _rates = ("lr", "beta1", "beta2")
 
     def __init__(self, lr: float = 0.001, beta1: float = 0.9, beta2: float = 0.999) -> None:
         self.lr = lr
@@ -166,6 +177,9 @@ class Adam(Optimizer):
         self.v: dict[str, np.ndarray] = {}
 
     def _advance(self) -> None:
+        if not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1):
+            raise ValueError(f"Adam.update: beta1 is {self.beta1!r} and beta2 {self.beta2!r}, expected numbers of at "
+                             "least 0 and below 1")
         self.iter += 1
 
     def _apply(self, grad: np.ndarray, param: np.ndarray, *state: np.ndarray) -> None:
@@ -180,6 +194,7 @@ def _working_copy(where: str, key: str, param: Any) -> np.ndarray:
             raise TypeError(f"{where}.update: the parameter {key!r} is a {type(param).__name__}, "
                             "expected a floating array or a number")
         return np.array(param, dtype=np.float64)
+    as_array(f"{where}.update", f"the parameter {key!r}", param)
     if param.dtype.kind != "f":
         raise TypeError(f"{where}.update: the parameter {key!r} has dtype {param.dtype}, "
                         "expected a floating dtype")

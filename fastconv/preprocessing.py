@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .arrays import as_array
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of ImageNet's training set, as torchvision's weights expect
 IMAGENET_STD = (0.229, 0.224, 0.225)
 HALF = (0.5, 0.5, 0.5)  # mean and deviation that bring 0..1 to -1..1, as torchvision's GoogLeNet does itself
@@ -121,7 +123,7 @@ def _scaled(x: NDArray[Any], scale: NDArray[np.float64], shift: NDArray[np.float
 
 
 def _images(where: str, images: ArrayLike, channels: int | None = None) -> NDArray[Any]:
-    x = np.asarray(images)
+    x = as_array(where, "images", images)
     if x.dtype != np.uint8 and x.dtype.kind != "f":
         raise TypeError(f"{where}: images have dtype {x.dtype}, expected uint8 (0 to 255) or floating (0 to 1)")
     if x.ndim != 4:
@@ -133,7 +135,10 @@ def _images(where: str, images: ArrayLike, channels: int | None = None) -> NDArr
 
 
 def _numbers(name: str, values: ArrayLike) -> NDArray[np.float64]:
-    numbers = np.array(values, np.float64)
+    given = as_array(name, "what is given", values)
+    if given.dtype.kind not in "biuf":
+        raise TypeError(f"{name} has dtype {given.dtype}, expected one finite number for each channel")
+    numbers = given.astype(np.float64)
     if numbers.ndim != 1 or not len(numbers) or not np.isfinite(numbers).all():
         raise ValueError(f"{name} is {np.array2string(numbers, threshold=10)}, expected one finite number for each "
                          "channel")
@@ -141,6 +146,8 @@ def _numbers(name: str, values: ArrayLike) -> NDArray[np.float64]:
 
 
 def _check_names(where: str, arrays: Mapping[str, Any], *names: str) -> None:
+    if not isinstance(arrays, Mapping):
+        raise TypeError(f"{where}.from_state: arrays is a {type(arrays).__name__}, expected a mapping")
     if set(arrays) != set(names):
         raise ValueError(f"{where}.from_state: the arrays are {', '.join(sorted(arrays)) or 'none'}, "
                          f"expected {' and '.join(names)}")

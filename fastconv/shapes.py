@@ -6,10 +6,17 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+import numpy as np
+
 from .arrays import Array
+
+LARGEST = 2**31 - 1  # size, stride, pad, ... that a kernel takes
+LONGEST = 2**63 - 1  # axis of an array
+MOST_VALUES = 2**58  # of an array; their bytes, and those of some more like it, can still be counted in 64 bits
 
 Pair = tuple[int, int]
 Shape = tuple[int, ...]
@@ -34,28 +41,50 @@ class PoolingGeometry(NamedTuple):
     out_shape: Shape
 
 
-def whole(value: int, name: str, minimum: int = 0) -> int:
+def whole(value: int, name: str, minimum: int = 0, maximum: int = LONGEST) -> int:
     """Return `value`, an integer of any kind, as an int.
 
     Raises
     ------
     TypeError, ValueError
-        If it is none, or smaller than `minimum`; `name` is how the message calls it.
+        If it is none (a bool is none), smaller than `minimum` or larger than `maximum`; `name` is how the message calls
+        it.
     """
     try:
-        n = operator.index(value)
+        n = _index(value)
     except TypeError:
         raise TypeError(f"{name} must be an integer, got {value!r}") from None
-    if n < minimum:
-        raise ValueError(f"{name} must be at least {minimum}, got {value!r}")
+    _check_range(n, n, value, name, minimum, maximum)
     return n
+
+
+def _index(value: int) -> int:
+    if isinstance(value, (bool, np.ndarray)):  # an array of one number is an index to NumPy
+        raise TypeError
+    return operator.index(value)
+
+
+def _check_range(least: int, most: int, value: int | Pair, name: str, minimum: int, maximum: int) -> None:
+    if least < minimum:
+        raise ValueError(f"{name} must be at least {minimum}, got {value!r}")
+    if most > maximum:
+        raise ValueError(f"{name} must be at most {maximum}, got {value!r}")
+
+
+def image_size(where: str, input_dim: Sequence[int]) -> tuple[int, int, int]:
+    """Return the shape of a network's images, (channels, height, width), or raise as `whole` does."""
+    given = tuple(input_dim) if np.iterable(input_dim) else ()
+    if len(given) != 3:
+        raise ValueError(f"{where}: input_dim is {input_dim!r}, expected (channels, height, width)")
+    C, H, W = (whole(n, f"{where}: each of input_dim", 1) for n in given)
+    return C, H, W
 
 
 def number(value: float, name: str) -> float:
     """Return `value` as a float, or raise TypeError with the `name` of what is no number."""
     try:
         return float(value + 0)
-    except TypeError:
+    except (TypeError, ValueError):
         raise TypeError(f"{name} must be a number, got {value!r}") from None
 
 
@@ -65,17 +94,16 @@ def pair(value: int | Pair, name: str, minimum: int = 0) -> Pair:
     Raises
     ------
     TypeError, ValueError
-        If it is neither, or smaller than `minimum`; `name` is how the message calls it.
+        If it is neither, smaller than `minimum` or larger than `LARGEST`; `name` is how the message calls it.
     """
     values = value if isinstance(value, tuple) else (value, value)
     try:
-        h, w = map(operator.index, values)
+        h, w = map(_index, values)
     except TypeError:
         raise TypeError(f"{name} must be an integer or a tuple (h, w) of integers, got {value!r}") from None
     except ValueError:
         raise ValueError(f"{name} must be an integer or a tuple (h, w), got {value!r}") from None
-    if min(h, w) < minimum:
-        raise ValueError(f"{name} must be at least {minimum}, got {value!r}")
+    _check_range(min(h, w), max(h, w), value, name, minimum, LARGEST)
     return h, w
 
 
@@ -90,8 +118,8 @@ def conv_output_size(input_size: int, filter_size: int, stride: int = 1, pad: in
     ValueError
         If stride or dilation is below 1, pad is negative, or the filter is larger than the padded input.
     """
-    for name, value, minimum in (("filter_size", filter_size, 1), ("stride", stride, 1), ("pad", pad, 0),
-                                 ("dilation", dilation, 1)):
+    for name, value, minimum in (("input_size", input_size, 0), ("filter_size", filter_size, 1), ("stride", stride, 1),
+                                 ("pad", pad, 0), ("dilation", dilation, 1)):
         whole(value, f"conv_output_size: {name}", minimum)
     return output_size("conv_output_size", (input_size,), (filter_size,), (stride,), (pad,), (dilation,))[0]
 
@@ -112,7 +140,11 @@ def convolution_geometry(x_shape: Shape, w_shape: Shape, stride: int | Pair, pad
     reason = f"; W has shape {w_shape}" + (f" and groups is {groups}" if groups > 1 else "")
     check_images(where, x_shape, w_shape[1] * groups, reason)
     OH, OW = output_size(where, x_shape[2:], w_shape[2:], stride, pad, dilation)
-    return ConvolutionGeometry(stride, pad, dilation, groups, (x_shape[0], OH, OW, w_shape[0]))
+    padded = tuple(n + 2 * p for n, p in zip(x_shape[2:], pad, strict=True))
+    check_addressable(where, "a padded image", (*padded, x_shape[1]))
+    out_shape = x_shape[0], OH, OW, w_shape[0]
+    check_addressable(where, "the result", out_shape)
+    return ConvolutionGeometry(stride, pad, dilation, groups, out_shape)
 
 
 @lru_cache(maxsize=1024, typed=True)
@@ -135,7 +167,9 @@ def pooling_geometry(x_shape: Shape, pool_h: int, pool_w: int, stride: int | Pai
         OH, OW = _positions_begun(where, x_shape[2:], window, stride, pad)
     else:
         OH, OW = output_size(where, x_shape[2:], window, stride, pad, (1, 1))
-    return PoolingGeometry(window, stride, pad, (x_shape[0], OH, OW, x_shape[1]))
+    out_shape = x_shape[0], OH, OW, x_shape[1]
+    check_addressable(where, "the result", out_shape)
+    return PoolingGeometry(window, stride, pad, out_shape)
 
 
 def _positions_begun(where: str, size: Shape, window: Shape, stride: Shape, pad: Shape) -> Shape:
@@ -164,6 +198,12 @@ def check_dout(where: str, dout: Array, shape: Shape | None) -> None:
         raise RuntimeError(f"{where}: there is nothing to go back through yet, call forward first")
     if dout.shape != shape:
         raise ValueError(f"{where}: dout has shape {dout.shape}, expected {shape}, as forward returned")
+
+
+def check_addressable(where: str, what: str, shape: Shape) -> None:
+    """Raise MemoryError if an array of such a shape is too large for any machine; axes of length 0 count as 1."""
+    if math.prod(max(n, 1) for n in shape) > MOST_VALUES:
+        raise MemoryError(f"{where}: {what} has {_by(shape)} values, more than any memory holds")
 
 
 def output_size(where: str, size: Shape, window: Shape, stride: Shape, pad: Shape, dilation: Shape) -> Shape:

@@ -17,6 +17,10 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from pathlib import Path
 
+from .shapes import whole
+
+MOST = 1024  # each has working memory of its own
+
 _process_default: int | None = None
 _local: ContextVar[int | None] = ContextVar("fastconv_threads", default=None)
 
@@ -27,7 +31,7 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(n: int) -> None:
-    """Set the number of threads for the whole process (at least 1)."""
+    """Set the number of threads for the whole process, 1 to `MOST`."""
     global _process_default
     _process_default = _positive(n, "set_num_threads")
 
@@ -77,19 +81,15 @@ def _initial_default() -> int:
     global _process_default
     for name in ("FASTCONV_NUM_THREADS", "OMP_NUM_THREADS"):
         text = os.environ.get(name, "").split(",")[0].strip()  # OpenMP allows a list, one entry per nesting level
-        if text.isdecimal() and int(text) > 0:
+        if text.isdecimal() and 0 < int(text) <= MOST:
             _process_default = int(text)
             break
         if text:
-            warnings.warn(f"{name}={text!r} is not a positive integer; fastconv ignores it", stacklevel=3)
+            warnings.warn(f"{name}={text!r} is no integer from 1 to {MOST}; fastconv ignores it", stacklevel=3)
     else:
-        _process_default = usable_cpus()
+        _process_default = min(usable_cpus(), MOST)
     return _process_default
 
 
 def _positive(n: int, where: str) -> int:
-    if isinstance(n, bool) or not hasattr(n, "__index__"):
-        raise TypeError(f"{where}: the number of threads must be an integer, got {n!r}")
-    if n < 1:
-        raise ValueError(f"{where}: the number of threads must be at least 1, got {n}")
-    return int(n)
+    return whole(n, f"{where}: the number of threads", 1, MOST)

@@ -59,8 +59,15 @@ def load_mnist(normalize: bool = True, flatten: bool = True, one_hot_label: bool
         A file is missing or damaged, or the download failed.
     ValueError
         `source` is unknown, or `data_dir` is given with ``source='excerpt'``.
+    TypeError
+        An option is no bool, or `data_dir` no path.
     """
-    if source not in (None, "mnist", "excerpt"):
+    for name, value in (("normalize", normalize), ("flatten", flatten), ("one_hot_label", one_hot_label)):
+        if not isinstance(value, (bool, np.bool_)):
+            raise TypeError(f"load_mnist: {name} must be True or False, got {value!r}")
+    if data_dir is not None and not isinstance(data_dir, (str, os.PathLike)):
+        raise TypeError(f"load_mnist: data_dir must be a path, got {data_dir!r}")
+    if source is not None and (not isinstance(source, str) or source not in ("mnist", "excerpt")):
         raise ValueError(f"load_mnist: source must be 'mnist' or 'excerpt', got {source!r}")
     if source == "excerpt" and data_dir is not None:
         raise ValueError("load_mnist: data_dir and source='excerpt' exclude each other")

@@ -40,7 +40,7 @@ class Graph:
         node = len(self.layers)
         if inputs is None:
             inputs = node - 1
-        if isinstance(inputs, (int, str)):
+        if isinstance(inputs, str) or not np.iterable(inputs):
             inputs = (inputs,)
         sources = tuple(self.node(i) for i in inputs)
         if not sources:
@@ -57,6 +57,8 @@ class Graph:
             if node not in self.names:
                 raise ValueError(f"{where}: no node is called {node!r}; names: {', '.join(self.names)}")
             return self.names[node]
+        if isinstance(node, bool) or not isinstance(node, (int, np.integer)):
+            raise TypeError(f"{where}: {node!r} is no node, expected an id or a name")
         if not INPUT <= node < len(self.layers):
             raise ValueError(f"{where}: {node} is no earlier node; ids go from {INPUT} (the network's "
                              f"input) to {len(self.layers) - 1}")

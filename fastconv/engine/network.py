@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from .. import params as files
+from ..arrays import as_array, result_dtype
 from ..gradient import numerical_gradient
 from ..labels import class_labels
 from ..layers import SoftmaxWithLoss
+from ..seeds import generator
 from ..shapes import number, whole
 from . import state, summary
 from .compile import NotCompiled
@@ -75,7 +77,10 @@ class Network:
     _numbered = False  # whether the arrays are called 'W1', 'b1', ... in files even where all layers have names
 
     def __init__(self, *, dtype: DTypeLike = np.float32) -> None:
-        self.dtype = np.dtype(dtype)
+        try:
+            self.dtype = np.dtype(dtype)
+        except TypeError:
+            raise TypeError(f"Network: dtype is {dtype!r}, expected a floating dtype") from None
         if self.dtype.kind != "f":
             raise TypeError(f"Network: dtype is {self.dtype}, expected a floating dtype")
         self.last_layer: Any = SoftmaxWithLoss()
@@ -98,9 +103,9 @@ class Network:
     @property
     def penalty(self) -> float:
         """The loss's weight decay, ``0.5 * weight_decay_lambda * sum(W**2)`` over all W."""
-        if not self.weight_decay_lambda:
+        if not number(self.weight_decay_lambda, "Network: weight_decay_lambda"):
             return 0.0
-        squares = sum(np.square(W, dtype=np.float64).sum() for key, W in self.params.items() if key.startswith("W"))
+        squares = sum(np.square(W, dtype=np.float64, order="C").sum() for key, W in self.params.items() if key.startswith("W"))
         return float(0.5 * self.weight_decay_lambda * squares)
 
     def add(self, layer: Any, *, inputs: Sources = None, name: str | None = None) -> int:
@@ -127,7 +132,11 @@ class Network:
         ------
         ValueError
             If an input is no earlier node, the name is taken, or the layer is in the network already.
+        TypeError
+            If it is no layer.
         """
+        if not (hasattr(layer, "forward") and hasattr(layer, "backward")) or isinstance(layer, type):
+            raise TypeError(f"Network.add: layer is {layer!r}, expected an object with forward and backward")
         node = self._graph.add(layer, inputs, name)
         for attribute in learned(layer):
             setattr(layer, attribute, np.asarray(getattr(layer, attribute), dtype=self.dtype))
@@ -169,7 +178,7 @@ class Network:
         -------
         array, (N, K)
         """
-        x = _samples(x)
+        x = _samples("Network.predict", x)
         found = self._plans.take(self._graph, self.last_layer, self.dtype, x, bool(train_flg), False, False)
         if isinstance(found, NotCompiled):
             return self._graph.forward(self._as_input(x), train_flg)
@@ -197,8 +206,8 @@ class Network:
         ValueError
             If there are no samples, or not one label for each, or `batch_size` is below 1.
         """
-        x, t = np.asarray(x), np.asarray(t)
-        if x.shape[:1] != t.shape[:1]:
+        x, t = as_array("Network.accuracy", "x", x), as_array("Network.accuracy", "t", t)
+        if not x.ndim or x.shape[:1] != t.shape[:1]:
             raise ValueError(f"Network.accuracy: x has shape {x.shape} and t has shape {t.shape}, expected "
                              "one label for each sample")
         if not len(x):
@@ -229,7 +238,7 @@ class Network:
         self._loss(x, t, index, gradient=True)
         params = self.params
         grads = params.gradients()
-        if self.weight_decay_lambda:
+        if number(self.weight_decay_lambda, "Network: weight_decay_lambda"):
             grads |= {key: grads[key] + np.multiply(self.weight_decay_lambda, params[key], dtype=self.dtype)
                       for key in grads if key.startswith("W")}
         return grads
@@ -239,10 +248,11 @@ class Network:
 
         That needs a float64 network without Dropout, and takes two forward passes for each single parameter.
         """
-        x = self._as_input(_samples(x))
+        where = "Network.numerical_gradient"
+        x, labels = self._as_input(_samples(where, x)), as_array(where, "t", t)
 
         def loss(_: np.ndarray) -> float:  # by the layers: a plan would pack all parameters anew for each
-            return self._by_layers(x, np.asarray(t), gradient=False) + self.penalty
+            return self._by_layers(x, labels, gradient=False) + self.penalty
 
         return {key: numerical_gradient(loss, value) for key, value in self.params.items()}
 
@@ -253,10 +263,10 @@ class Network:
         ----------
         rng : Generator, or a seed for one
         """
-        generator = np.random.default_rng(rng)
+        rng = generator("Network.seed", rng)
         for layer in self._graph.layers:
             if hasattr(layer, "rng"):
-                layer.rng = generator
+                layer.rng = rng
 
     def state(self) -> dict[str, np.ndarray]:
         """Return the layers' own arrays by the names that they have in files.
@@ -289,6 +299,8 @@ class Network:
         ValueError
             If entries are missing or unknown, have another shape or are no numbers; it lists them all.
         """
+        if not isinstance(arrays, Mapping):
+            raise TypeError(f"{where}: arrays is a {type(arrays).__name__}, expected a mapping of names to arrays")
         own = {key: value for key, value in arrays.items() if not key.startswith(PREPROCESSING)}
         others = {key.removeprefix(PREPROCESSING): np.asarray(value) for key, value in arrays.items() if key not in own}
         preprocessing = self._preprocessing(others, where) if others else self.preprocessing
@@ -350,10 +362,14 @@ class Network:
         ValueError
             If the samples do not fit the layers.
         """
-        input_dim = input_dim or self.input_dim
+        if input_dim is None:
+            input_dim = self.input_dim
         if input_dim is None:
             raise TypeError("Network.summary: input_dim is missing: this network does not know the shape of its "
                             "samples, (C, H, W) or (D,)")
+        if not isinstance(input_dim, tuple) or not input_dim:
+            raise ValueError(f"Network.summary: input_dim is {input_dim!r}, expected (C, H, W) or (D,)")
+        input_dim = tuple(whole(n, "Network.summary: each of input_dim", 1) for n in input_dim)
         return summary.table(summary.rows(self._graph, input_dim), input_dim)
 
     def _is_named(self) -> bool:
@@ -370,18 +386,23 @@ class Network:
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{where}: preprocessing: {error}") from error
 
-    def _loss(self, x: ArrayLike, t: ArrayLike, index: np.ndarray | None, gradient: bool) -> float:
+    def _loss(self, samples: ArrayLike, targets: ArrayLike, index: np.ndarray | None, gradient: bool) -> float:
         """Run forwards, and backwards if the gradient is wanted."""
-        x, t = np.asarray(x), np.asarray(t)
+        where = "Network.gradient" if gradient else "Network.loss"
+        x, t = as_array(where, "x", samples), as_array(where, "t", targets)
         if index is not None:
-            index, t = _index(index, len(x)), t[index]
+            if not x.ndim or x.shape[:1] != t.shape[:1]:
+                raise ValueError(f"{where}: x has shape {x.shape} and t has shape {t.shape}, expected one label for "
+                                 "each sample")
+            index = _index(index, len(x))
+            t = t[index]
             if not len(index) or not _is_read_in_place(x):
                 x, index = x[index], None
-        x = _samples(x)
+        x = _samples(where, x)
         loss = self.last_layer
         found = self._plans.take(self._graph, loss, self.dtype, x, True, True, gradient)
         if isinstance(found, NotCompiled):
-            return self._by_layers(self._as_input(x if index is None else x[index]), np.asarray(t), gradient)
+            return self._by_layers(self._as_input(x if index is None else x[index]), t, gradient)
         try:
             plan = found[1]
             N = len(x) if index is None else len(index)
@@ -450,9 +471,12 @@ def _is_read_in_place(x: np.ndarray) -> bool:
     return x.dtype.char in "fdB" and x.dtype.isnative and x.flags.aligned
 
 
-def _samples(x: ArrayLike) -> np.ndarray:
-    """Return samples in a dtype that a plan reads; what is no number stays what it is."""
-    x = np.asarray(x)
+def _samples(where: str, x: ArrayLike) -> np.ndarray:
+    """Return samples in a dtype that a plan reads; what is no number stays what it is, for the layers to refuse."""
+    x = as_array(where, "x", x)
+    if not x.ndim:
+        result_dtype(where, x=x)
+        raise ValueError(f"{where}: x is a scalar, expected samples (N, ...)")
     if x.dtype.kind not in "biuf" or _is_read_in_place(x):
         return x
     exact = x.itemsize <= 2 or (x.dtype.kind == "f" and x.itemsize == 4)  # in float32
@@ -461,7 +485,7 @@ def _samples(x: ArrayLike) -> np.ndarray:
 
 def _index(index: np.ndarray, n: int) -> np.ndarray:
     """Return sample numbers, counted from the start, as a contiguous int64 array."""
-    index = np.ascontiguousarray(index)
+    index = np.ascontiguousarray(as_array("Network.gradient", "index", index))
     if index.ndim != 1 or index.dtype.kind not in "iu":
         raise TypeError(f"Network.gradient: index has shape {index.shape} and dtype {index.dtype}, "
                         "expected (M,) of int")

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..arrays import Array, as_array, channels_last, from_channels_last, result_dtype
-from ..shapes import Shape, check_dout, check_images, whole
+from ..shapes import LARGEST, Shape, check_addressable, check_dout, check_images, whole
 
 
 class AdaptiveAveragePooling:
@@ -26,8 +26,8 @@ class AdaptiveAveragePooling:
     _dtype: np.dtype[Any]
 
     def __init__(self, out_h: int, out_w: int) -> None:
-        self.out_h = whole(out_h, "AdaptiveAveragePooling: out_h", 1)
-        self.out_w = whole(out_w, "AdaptiveAveragePooling: out_w", 1)
+        self.out_h = whole(out_h, "AdaptiveAveragePooling: out_h", 1, LARGEST)
+        self.out_w = whole(out_w, "AdaptiveAveragePooling: out_w", 1, LARGEST)
         self._shape = None
 
     def __repr__(self) -> str:
@@ -43,8 +43,9 @@ class AdaptiveAveragePooling:
             raise ValueError(f"{where}: x has shape {x.shape}, expected images with at least one pixel")
         N, C, H, W = x.shape
         x = channels_last(x, compute)
+        check_addressable(where, "the result", (N, self.out_h, self.out_w, C))
         out = np.empty((N, self.out_h, self.out_w, C), compute)
-        for i, rows in enumerate(_windows(H, self.out_h)):
+        for i, rows in enumerate(_windows(H, self.out_h) if N else []):
             for j, columns in enumerate(_windows(W, self.out_w)):
                 out[:, i, j] = x[:, rows, columns].mean(axis=(1, 2))
         self._x_shape, self._dtype, self._shape = x.shape, dtype, (N, C, self.out_h, self.out_w)
@@ -52,13 +53,13 @@ class AdaptiveAveragePooling:
 
     def backward(self, dout: ArrayLike) -> Array:
         """Return dx (N, C, H, W): each gradient of `dout` (N, C, out_h, out_w), shared among its window's pixels."""
-        dout = np.asarray(dout)
+        dout = as_array("AdaptiveAveragePooling.backward", "dout", dout)
         check_dout("AdaptiveAveragePooling.backward", dout, self._shape)
         dtype, compute = result_dtype("AdaptiveAveragePooling.backward", dout=dout, out=self._dtype)
         dout = channels_last(dout, compute)
         dx = np.zeros(self._x_shape, compute)
-        _, H, W, _ = dx.shape
-        for i, rows in enumerate(_windows(H, self.out_h)):
+        N, H, W, _ = dx.shape
+        for i, rows in enumerate(_windows(H, self.out_h) if N else []):
             for j, columns in enumerate(_windows(W, self.out_w)):
                 pixels = (rows.stop - rows.start) * (columns.stop - columns.start)
                 dx[:, rows, columns] += dout[:, i, j][:, None, None] / compute.type(pixels)

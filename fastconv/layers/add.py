@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arrays import Array, result_dtype
+from ..arrays import Array, as_array, result_dtype
 from ..buffers import empty
 from ..shapes import Shape, check_dout
 from .branches import branches, in_memory_order
@@ -50,7 +50,7 @@ class Add:
 
         All are one array, `dout` itself where its dtype is the result's: don't write to them.
         """
-        dout = np.asarray(dout)
+        dout = as_array("Add.backward", "dout", dout)
         check_dout("Add.backward", dout, self._shape)
         dtype, _ = result_dtype("Add.backward", dout=dout, out=self._dtype)
         return (dout.astype(dtype, copy=False),) * self._inputs

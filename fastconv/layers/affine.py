@@ -50,7 +50,7 @@ class Affine:
     def forward(self, x: ArrayLike) -> Array:
         """Return (N, M) for `x` (N, ...) of D values a sample."""
         where = "Affine.forward"
-        x, W, b = as_array(where, "x", x), np.asarray(self.W), self.b
+        x, W, b = as_array(where, "x", x), as_array(where, "W", self.W), self.b
         dtype, compute = result_dtype(where, x=x, W=W, b=b)
         _check(where, x.shape, W.shape)
         D, M = W.shape
@@ -71,7 +71,7 @@ class Affine:
 
     def backward(self, dout: ArrayLike, *, need_dx: bool = True) -> Array | None:
         """Set ``dW = x.T @ dout`` and db; return ``dx = dout @ W.T`` in x's shape, or None if not needed."""
-        dout = np.asarray(dout)
+        dout = as_array("Affine.backward", "dout", dout)
         check_dout("Affine.backward", dout, self._shape)
         assert self.original_x_shape is not None
         dtype, compute = result_dtype("Affine.backward", dout=dout, out=self._dtype)

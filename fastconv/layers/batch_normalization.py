@@ -53,6 +53,7 @@ class BatchNormalization:
                  unbiased: bool = False) -> None:
         if not number(eps, "BatchNormalization: eps") >= 0:
             raise ValueError(f"BatchNormalization: eps must be at least 0, got {eps!r}")
+        number(momentum, "BatchNormalization: momentum")
         self.eps, self.unbiased = eps, bool(unbiased)
         self.gamma, self.beta, self.momentum = gamma, beta, momentum
         self.running_mean, self.running_var = running_mean, running_var
@@ -104,7 +105,7 @@ class BatchNormalization:
 
     def backward(self, dout: ArrayLike) -> Array:
         """Set dgamma and dbeta for the last training pass; return dx in the shape of x."""
-        dout = np.asarray(dout)
+        dout = as_array("BatchNormalization.backward", "dout", dout)
         check_dout("BatchNormalization.backward", dout, self._shape)
         dtype, compute = result_dtype("BatchNormalization.backward", dout=dout, out=self._dtype)
         frame = self._frame

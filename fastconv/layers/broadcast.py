@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, contiguous
+from ..arrays import Array, as_array, contiguous
 
 
 def to_vector(where: str, name: str, parameter: Any, size: int, dtype: np.dtype[Any]) -> Array:
@@ -15,8 +15,12 @@ def to_vector(where: str, name: str, parameter: Any, size: int, dtype: np.dtype[
     ------
     ValueError
         If it has neither 1 nor `size` entries.
+    TypeError
+        If they are no real numbers.
     """
-    values = np.asarray(parameter)
+    values = as_array(where, name, parameter)
+    if values.dtype.kind not in "biuf":
+        raise TypeError(f"{where}: {name} has dtype {values.dtype}, expected real numbers")
     if values.shape == (size,):
         return contiguous(values, dtype)
     if values.size == 1:

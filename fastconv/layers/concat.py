@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arrays import Array, result_dtype
+from ..arrays import Array, as_array, result_dtype
 from ..buffers import empty
 from ..shapes import Shape, check_dout
 from .branches import branches, in_memory_order
@@ -26,7 +26,7 @@ class Concat:
     _ends: tuple[int, ...]
 
     def __init__(self, axis: int = 1) -> None:
-        if axis != 1:
+        if type(axis) is not int or axis != 1:
             raise ValueError(f"Concat: axis must be 1, that of the channels or features, got {axis!r}")
         self.axis = axis
         self._shape: Shape | None = None
@@ -55,7 +55,7 @@ class Concat:
 
     def backward(self, dout: ArrayLike) -> tuple[Array, ...]:
         """Return each array's part of `dout`, in turn: views on one array, `dout` where its dtype is the result's."""
-        dout = np.asarray(dout)
+        dout = as_array("Concat.backward", "dout", dout)
         check_dout("Concat.backward", dout, self._shape)
         dtype, _ = result_dtype("Concat.backward", dout=dout, out=self._dtype)
         dout = dout.astype(dtype, copy=False)

@@ -60,7 +60,7 @@ class Convolution:
     def forward(self, x: ArrayLike) -> Array:
         """Return the convolution (N, FN, OH, OW) of the images `x` (N, C, H, W)."""
         where = "Convolution.forward"
-        x, W, b = as_array(where, "x", x), np.asarray(self.W), self.b
+        x, W, b = as_array(where, "x", x), as_array(where, "W", self.W), self.b
         dtype, compute = result_dtype(where, x=x, W=W, b=b)
         geometry = convolution_geometry(x.shape, W.shape, self.stride, self.pad, self.dilation, self.groups)
         stride, pad, dilation, groups, (N, OH, OW, FN) = geometry
@@ -73,7 +73,7 @@ class Convolution:
 
     def backward(self, dout: ArrayLike, *, need_dx: bool = True) -> Array | None:
         """Set dW and db from `dout` (N, FN, OH, OW); return dx (N, C, H, W), or None if it is not needed."""
-        dout = np.asarray(dout)
+        dout = as_array("Convolution.backward", "dout", dout)
         check_dout("Convolution.backward", dout, self._shape)
         dtype, compute = result_dtype("Convolution.backward", dout=dout, out=self._dtype)
         stride, pad, dilation, groups, _ = self._geometry

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from ..arrays import Array, as_array, channels_last, contiguous, dense, from_channels_last, result_dtype
 from ..buffers import empty, empty_like
 from ..dispatch import kernels
-from ..shapes import Shape, check_dout
+from ..shapes import Shape, check_dout, number
 
 
 class Dropout:
@@ -44,11 +44,7 @@ class Dropout:
 
     def __init__(self, dropout_ratio: float = 0.5, *, rng: np.random.Generator | None = None,
                  inverted: bool = False) -> None:
-        try:
-            is_share = 0 <= dropout_ratio <= 1
-        except TypeError:
-            raise TypeError(f"Dropout: dropout_ratio must be a number from 0 to 1, got {dropout_ratio!r}") from None
-        if not is_share:
+        if not 0 <= number(dropout_ratio, "Dropout: dropout_ratio") <= 1:
             raise ValueError(f"Dropout: dropout_ratio must be from 0 to 1, got {dropout_ratio!r}")
         if rng is not None and not hasattr(rng, "integers"):
             raise TypeError(f"Dropout: rng must be a numpy.random.Generator, got {rng!r}")
@@ -93,7 +89,7 @@ class Dropout:
 
     def backward(self, dout: ArrayLike) -> Array:
         """Return ``dx = dout * mask`` with the mask of the last training pass, scaled as its output was."""
-        dout = np.asarray(dout)
+        dout = as_array("Dropout.backward", "dout", dout)
         check_dout("Dropout.backward", dout, self._shape)
         dtype, compute = result_dtype("Dropout.backward", dout=dout, x=self._dtype)
         dout = _in_order(dout, compute)

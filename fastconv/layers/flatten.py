@@ -38,7 +38,7 @@ class Flatten:
 
     def backward(self, dout: ArrayLike) -> Array:
         """Return `dout` (N, D) in the shape of x."""
-        dout = np.asarray(dout)
+        dout = as_array("Flatten.backward", "dout", dout)
         check_dout("Flatten.backward", dout, self._shape)
         dtype, _ = result_dtype("Flatten.backward", dout=dout, out=self._dtype)
         dx = dout.reshape(self._x_shape)

@@ -39,7 +39,7 @@ class GlobalAveragePooling:
 
     def backward(self, dout: ArrayLike) -> Array:
         """Return dx (N, C, H, W) for `dout` (N, C): an equal share for each pixel."""
-        dout = np.asarray(dout)
+        dout = as_array("GlobalAveragePooling.backward", "dout", dout)
         check_dout("GlobalAveragePooling.backward", dout, self._shape)
         dtype, compute = result_dtype("GlobalAveragePooling.backward", dout=dout, out=self._dtype)
         N, C, H, W = self._x_shape

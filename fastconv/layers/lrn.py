@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from ..arrays import Array, as_array, channels_last, contiguous, from_channels_last, result_dtype
 from ..dispatch import kernels
-from ..shapes import Shape, check_dout, check_images, number, whole
+from ..shapes import LARGEST, Shape, check_dout, check_images, number, whole
 
 
 class LRN:
@@ -48,7 +48,7 @@ class LRN:
         TypeError, ValueError
             If n is no integer of at least 1, or another is no number.
         """
-        return (whole(self.n, "LRN: n", 1), number(self.k, "LRN: k"), number(self.alpha, "LRN: alpha"),
+        return (whole(self.n, "LRN: n", 1, LARGEST), number(self.k, "LRN: k"), number(self.alpha, "LRN: alpha"),
                 number(self.exponent, "LRN: beta"))
 
     def forward(self, x: ArrayLike) -> Array:
@@ -65,7 +65,7 @@ class LRN:
 
     def backward(self, dout: ArrayLike) -> Array:
         """Return dx (N, C, H, W) for `dout` (N, C, H, W)."""
-        dout = np.asarray(dout)
+        dout = as_array("LRN.backward", "dout", dout)
         check_dout("LRN.backward", dout, self._shape)
         dtype, compute = result_dtype("LRN.backward", dout=dout, out=self._dtype)
         x = contiguous(self._x, compute)

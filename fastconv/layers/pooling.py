@@ -44,7 +44,7 @@ class Pooling:
         pair((pool_h, pool_w), "Pooling: (pool_h, pool_w)", 1)
         pair(stride, "Pooling: stride", 1)
         pair(pad, "Pooling: pad")
-        if mode not in ("max", "average"):
+        if not isinstance(mode, str) or mode not in ("max", "average"):
             raise ValueError(f"Pooling: mode must be 'max' or 'average', got {mode!r}")
         self.pool_h, self.pool_w, self.stride, self.pad, self.mode = pool_h, pool_w, stride, pad, mode
         self.ceil_mode = bool(ceil_mode)
@@ -72,7 +72,7 @@ class Pooling:
 
     def backward(self, dout: ArrayLike) -> Array:
         """Return dx (N, C, H, W) for `dout` (N, C, OH, OW)."""
-        dout = np.asarray(dout)
+        dout = as_array("Pooling.backward", "dout", dout)
         check_dout("Pooling.backward", dout, self._shape)
         dtype, compute = result_dtype("Pooling.backward", dout=dout, out=self._dtype)
         window, stride, pad, _ = self._geometry

@@ -43,7 +43,7 @@ class Relu:
 
     def backward(self, dout: ArrayLike) -> Array:
         """Return dx: `dout` where x was positive, else 0; `dout` is left as it is."""
-        dout = np.asarray(dout)
+        dout = as_array("Relu.backward", "dout", dout)
         check_dout("Relu.backward", dout, self._shape)
         dtype, compute = result_dtype("Relu.backward", dout=dout, out=self._dtype)
         dout = self._layout.dense(dout, compute)

@@ -45,7 +45,7 @@ class Sigmoid:
 
     def backward(self, dout: ArrayLike) -> Array:
         """Return ``dx = dout * (1 - out) * out``."""
-        dout = np.asarray(dout)
+        dout = as_array("Sigmoid.backward", "dout", dout)
         check_dout("Sigmoid.backward", dout, self._shape)
         dtype, compute = result_dtype("Sigmoid.backward", dout=dout, out=self._dtype)
         dout = self._layout.dense(dout, compute)

@@ -1,6 +1,7 @@
 """DeepConvNet, the network of the book's chapter 8 (over 99 % on MNIST)."""
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -10,7 +11,8 @@ from numpy.typing import DTypeLike
 
 from ..engine import Network
 from ..layers import Affine, Convolution, Dropout, Pooling, Relu
-from ..shapes import conv_output_size, pair, whole
+from ..seeds import generator
+from ..shapes import conv_output_size, image_size, pair, whole
 
 _CONV_16 = MappingProxyType({"filter_num": 16, "filter_size": 3, "pad": 1, "stride": 1})
 _CONV_32 = MappingProxyType({"filter_num": 32, "filter_size": 3, "pad": 1, "stride": 1})
@@ -64,20 +66,18 @@ class DeepConvNet(Network):
                  hidden_size: int = 50, output_size: int = 10, *,
                  dtype: DTypeLike = np.float32, seed: int | np.random.Generator | None = None) -> None:
         super().__init__(dtype=dtype)
-        if np.shape(input_dim) != (3,):
-            raise ValueError(f"DeepConvNet: input_dim is {input_dim!r}, expected (channels, height, width)")
-        shape = tuple(whole(n, "DeepConvNet: each of input_dim", 1) for n in input_dim)
+        shape: tuple[int, ...] = image_size("DeepConvNet", input_dim)
         self.input_dim = shape
         hidden_size = whole(hidden_size, "DeepConvNet: hidden_size", 1)
         output_size = whole(output_size, "DeepConvNet: output_size", 1)
-        self._rng = None if seed is None else np.random.default_rng(seed)
+        self._rng = None if seed is None else generator("DeepConvNet", seed)
         for number, conv_param in enumerate((conv_param_1, conv_param_2, conv_param_3,
                                              conv_param_4, conv_param_5, conv_param_6), 1):
             shape = self._add_convolution(shape, conv_param, f"conv_param_{number}")
             self.add(Relu())
             if number % 2 == 0:
                 shape = self._add_pooling(shape)
-        self._add_affine(int(np.prod(shape)), hidden_size)
+        self._add_affine(math.prod(shape), hidden_size)
         self.add(Relu())
         self.add(Dropout(0.5))
         self._add_affine(hidden_size, output_size)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..layers import Affine, BatchNormalization, Dropout, Relu, Sigmoid
+from ..seeds import generator
 from ..shapes import number, whole
 from .named_layers import NamedLayers
 
@@ -39,7 +40,7 @@ class FullyConnected(NamedLayers):
         self.output_size = whole(output_size, f"{where}: output_size", 1)
         self.hidden_layer_num = len(self.hidden_size_list)
         self.weight_decay_lambda = number(weight_decay_lambda, f"{where}: weight_decay_lambda")
-        rng = None if seed is None else np.random.default_rng(seed)
+        rng = None if seed is None else generator(where, seed)
         sizes = [self.input_size, *self.hidden_size_list, self.output_size]
         affine, normalization, activated, dropped = names
         for i, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False), 1):

@@ -1,6 +1,7 @@
 """What the networks for photos share: layers that find out their sizes, narrow forms, initial weights."""
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,11 @@ from ..layers import (
     Pooling,
     Relu,
 )
-from ..shapes import number, whole
+from ..seeds import generator
+from ..shapes import image_size, number, whole
 from .initialize import he
+
+WIDEST = 1000  # factor of the numbers of channels
 
 
 class ImageNetwork(Network):
@@ -51,13 +55,11 @@ class ImageNetwork(Network):
                  variant: str | None = None, small: bool = False) -> None:
         super().__init__(dtype=dtype)
         where = type(self).__name__
-        if np.shape(input_dim) != (3,):
-            raise ValueError(f"{where}: input_dim is {input_dim!r}, expected (channels, height, width)")
-        self.input_dim = tuple(whole(n, f"{where}: each of input_dim", 1) for n in input_dim)
+        self.input_dim = image_size(where, input_dim)
         self.num_classes = whole(num_classes, f"{where}: num_classes", 1)
         self.width = number(width, f"{where}: width")
-        if not 0 < self.width < float("inf"):
-            raise ValueError(f"{where}: width is {width!r}, expected a factor above 0")
+        if not 0 < self.width <= WIDEST:
+            raise ValueError(f"{where}: width is {width!r}, expected a factor above 0, at most {WIDEST}")
         if self.variants and variant not in self.variants:
             raise ValueError(f"{where}: variant is {variant!r}, expected {' or '.join(map(repr, self.variants))}")
         self.variant, self.is_small = variant, bool(small)
@@ -129,7 +131,7 @@ class ImageNetwork(Network):
 
     def affine(self, name: str, outputs: int) -> int:
         """Add a fully connected layer of exactly `outputs` neurons."""
-        W = np.zeros((int(np.prod(self.shape())), outputs), self.dtype)
+        W = np.zeros((math.prod(self.shape()), outputs), self.dtype)
         return self.add(Affine(W, np.zeros(outputs)), name=name)
 
     def dropout(self, ratio: float) -> int:
@@ -141,6 +143,6 @@ class ImageNetwork(Network):
         if seed is None:
             he(self, np.random.default_rng(np.random.randint(0, 2**32, 4, np.uint64)))
         else:
-            rng = np.random.default_rng(seed)
+            rng = generator(type(self).__name__, seed)
             he(self, rng)
             self.seed(rng)

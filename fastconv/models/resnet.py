@@ -17,6 +17,8 @@ DEPTHS = {
     152: ((3, 8, 36, 3), True),
 }
 
+DEEPEST = 10_000  # layers; the paper stops at 1202
+
 
 class Residual(ImageNetwork):
     """The blocks: a few convolutions with normalization, and a skip that is added to what they give."""
@@ -136,7 +138,7 @@ class SmallResNet(Residual):
                  width: float = 1.0, dtype: DTypeLike = np.float32,
                  seed: int | np.random.Generator | None = None) -> None:
         super().__init__(input_dim, num_classes, width, dtype)
-        if whole(depth, "SmallResNet: depth", 8) % 6 != 2:
+        if whole(depth, "SmallResNet: depth", 8, DEEPEST) % 6 != 2:
             raise ValueError(f"SmallResNet: depth is {depth}, expected 6 * n + 2: 8, 14, 20, 32, 44, 56, 110")
         self.conv("conv1", 16, 3, pad=1, bias=False)
         self.bn("bn1")

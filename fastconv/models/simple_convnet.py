@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..layers import Affine, Convolution, Pooling, Relu
-from ..shapes import conv_output_size, number, whole
+from ..seeds import generator
+from ..shapes import conv_output_size, image_size, number, whole
 from .named_layers import NamedLayers
 
 _CONV = MappingProxyType({"filter_num": 30, "filter_size": 5, "pad": 0, "stride": 1})
@@ -45,13 +46,10 @@ class SimpleConvNet(NamedLayers):
                  hidden_size: int = 100, output_size: int = 10, weight_init_std: float = 0.01, *,
                  dtype: DTypeLike = np.float32, seed: int | np.random.Generator | None = None) -> None:
         super().__init__(dtype=dtype)
-        if np.shape(input_dim) != (3,):
-            raise ValueError(f"SimpleConvNet: input_dim is {input_dim!r}, expected (channels, height, width)")
         missing = {"filter_num", "filter_size", "pad", "stride"} - conv_param.keys()
         if missing:
             raise ValueError(f"SimpleConvNet: conv_param has no {', '.join(sorted(missing))}")
-        C, H, W = (whole(n, "SimpleConvNet: each of input_dim", 1) for n in input_dim)
-        self.input_dim = (C, H, W)
+        self.input_dim = C, H, W = image_size("SimpleConvNet", input_dim)
         FN, size, stride, pad = (whole(conv_param[key], f"SimpleConvNet: conv_param[{key!r}]", least) for key, least in
                                  (("filter_num", 1), ("filter_size", 1), ("stride", 1), ("pad", 0)))
         hidden_size = whole(hidden_size, "SimpleConvNet: hidden_size", 1)
@@ -61,7 +59,7 @@ class SimpleConvNet(NamedLayers):
             OH, OW = (conv_output_size(conv_output_size(n, size, stride, pad), 2, 2) for n in (H, W))
         except ValueError as error:
             raise ValueError(f"SimpleConvNet: the images are too small: {error}") from None
-        rng = None if seed is None else np.random.default_rng(seed)
+        rng = None if seed is None else generator("SimpleConvNet", seed)
 
         def weights(*shape: int) -> np.ndarray:
             return std * (np.random.randn(*shape) if rng is None else rng.standard_normal(shape))

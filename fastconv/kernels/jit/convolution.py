@@ -57,7 +57,7 @@ def convolution_forward(x, weight, bias, stride, pad, dilation, groups, out, n_t
 def convolution_backward_data(dout, weight, stride, pad, dilation, groups, dx, n_threads):
     """Write the gradient to the data: dout (N,OH,OW,FN), weight (FN,C/groups,FH,FW) to dx (N,H,W,C).
 
-    One sweep of the forward kernel per stride phase, over dout, with rotated and transposed weights.
+    One sweep of the forward kernel per stride phase that has pixels, over dout, with rotated and transposed weights.
     """
     FH, FW = weight.shape[2:]
     for job in _data_jobs(dout.shape, weight.shape, stride, pad, dilation, groups, dx.shape, dx.itemsize):
@@ -224,8 +224,8 @@ def _forward_job(x_shape, w_shape, stride, pad, dilation, groups, out_shape, ite
 @lru_cache(maxsize=512)
 def _data_jobs(dout_shape, w_shape, stride, pad, dilation, groups, dx_shape, item):
     jobs = []
-    for i in range(stride[0]):
-        for j in range(stride[1]):
+    for i in range(min(stride[0], dx_shape[1])):
+        for j in range(min(stride[1], dx_shape[2])):
             h, w = (phase_axis(dout_shape[1 + k], w_shape[2 + k], stride[k], pad[k], dilation[k], dx_shape[1 + k], at)
                     for k, at in enumerate((i, j)))
             jobs.append(_cut(sweep(h, w, dout_shape[3], dx_shape[3], groups, LINE_BYTES // item), dout_shape[0], item))

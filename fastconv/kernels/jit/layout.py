@@ -107,10 +107,11 @@ class Layout:
 
     def _convolution_back(self, f, given, sizes, channels, groups, steps) -> None:
         dout, dx = self.maps[given["dout"]], self.maps[given["dx"]]
-        f["back"], f["phases"] = len(self.sweeps), steps[0][0] * steps[0][1]
+        rows, columns = (max(1, min(step, size)) for step, size in zip(steps[0], sizes, strict=True))  # with pixels
+        f["back"], f["phases"] = len(self.sweeps), rows * columns
         for phase in range(f["phases"]):
             axes = [phase_axis(given["size"][i], given["shape"][2 + i], *(step[i] for step in steps), sizes[i], at)
-                    for i, at in enumerate(divmod(phase, steps[0][1]))]
+                    for i, at in enumerate(divmod(phase, columns))]
             s = self._sweep(axes, f["outputs"], channels, groups, dout, dx)
             self.sweeps.append(s)
             at = self._weights(s["lines"] * s["depth"] * self.lanes)

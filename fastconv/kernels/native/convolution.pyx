@@ -67,12 +67,12 @@ def convolution_backward_data(cnp.ndarray dout, cnp.ndarray weight, tuple stride
                               int groups, cnp.ndarray dx, int n_threads):
     """Write the gradient to the data: dout (N,OH,OW,FN), weight (FN,C/groups,FH,FW) to dx (N,H,W,C).
 
-    One sweep of the forward kernel per stride phase, over dout, with rotated and transposed weights.
+    One sweep of the forward kernel per stride phase that has pixels, over dout, with rotated and transposed weights.
     """
     cdef Sweep s
     cdef ptrdiff_t i, j
-    for i in range(stride[0]):
-        for j in range(stride[1]):
+    for i in range(min(<ptrdiff_t> stride[0], dx.shape[1])):
+        for j in range(min(<ptrdiff_t> stride[1], dx.shape[2])):
             s.h = phase_axis(dout.shape[1], weight.shape[2], stride[0], pad[0], dilation[0], dx.shape[1], i)
             s.w = phase_axis(dout.shape[2], weight.shape[3], stride[1], pad[1], dilation[1], dx.shape[2], j)
             s.channels, s.outputs, s.groups = dout.shape[3], dx.shape[3], groups

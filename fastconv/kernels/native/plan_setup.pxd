@@ -54,7 +54,7 @@ cdef inline int set_filters(Filters* f, const Run* run, dict given, bint winogra
     cdef Map* out = &run.maps[<ptrdiff_t> given["out"]]
     cdef Map* dout
     cdef Map* dx
-    cdef ptrdiff_t lanes = LINE_BYTES // (4 if run.single else 8), i, j, phase
+    cdef ptrdiff_t lanes = LINE_BYTES // (4 if run.single else 8), i, j, phase, columns
     outputs, _, fh, fw = given["shape"]
     stride, pad, dilation = given["stride"], given["pad"], given["dilation"]
     oh, ow = given["size"]
@@ -81,11 +81,12 @@ cdef inline int set_filters(Filters* f, const Run* run, dict given, bint winogra
     if given["dx"] is None:
         return 0
     dx = &run.maps[<ptrdiff_t> given["dx"]]
-    f.phases = stride[0] * stride[1]
+    columns = max(1, min(<ptrdiff_t> stride[1], w))
+    f.phases = max(1, min(<ptrdiff_t> stride[0], h)) * columns
     f.back = <Sweep*> zeros(f.phases * sizeof(Sweep))
     f.packed_back = <char**> zeros(f.phases * sizeof(char*))
     for phase in range(f.phases):
-        i, j = phase // stride[1], phase % stride[1]
+        i, j = phase // columns, phase % columns
         f.back[phase].h = phase_axis(oh, fh, stride[0], pad[0], dilation[0], h, i)
         f.back[phase].w = phase_axis(ow, fw, stride[1], pad[1], dilation[1], w, j)
         f.back[phase].channels, f.back[phase].outputs, f.back[phase].groups = outputs, c, f.forward.groups

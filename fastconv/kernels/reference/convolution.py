@@ -64,6 +64,7 @@ def convolution_backward_weight(x, dout, stride, pad, dilation, groups, dweight,
     n_threads : int, ignored
     """
     FN, CG, FH, FW = dweight.shape
+    dweight[...] = 0
     for fh, fw, o, i in taps(x.shape, dout.shape, (FH, FW), stride, pad, dilation):
         product = _pixels_by_group(dout[o], groups).transpose(0, 2, 1) @ _pixels_by_group(x[i], groups)
         dweight[:, :, fh, fw] = product.reshape(FN, CG)

@@ -29,15 +29,23 @@ def taps(
     pad: Sequence[int],
     dilation: Sequence[int] = (1, 1),
 ) -> Iterator[tuple[int, int, Index, Index]]:
-    """Yield ``(fh, fw, o, i)`` for each tap in window order: ``out[o]`` reads ``x[i]``.
+    """Yield ``(fh, fw, o, i)`` for each tap that meets the image, in window order: ``out[o]`` reads ``x[i]``.
 
     `x_shape` (N, H, W, ...) and `out_shape` (N, OH, OW, ...) are the shapes of the arrays `i` and `o` index.
     """
-    for fh in range(filter_size[0]):
+    rows, columns = (_reaching(filter_size[a], x_shape[1 + a], out_shape[1 + a], stride[a], pad[a], dilation[a])
+                     for a in (0, 1))
+    for fh in rows:
         oh, h = _meeting(x_shape[1], out_shape[1], stride[0], fh * dilation[0] - pad[0])
-        for fw in range(filter_size[1]):
+        for fw in columns:
             ow, w = _meeting(x_shape[2], out_shape[2], stride[1], fw * dilation[1] - pad[1])
             yield fh, fw, (slice(None), oh, ow), (slice(None), h, w)
+
+
+def _reaching(taps: int, size: int, out_size: int, stride: int, pad: int, dilation: int) -> range:
+    """Taps t that are not outside of the image, 0 to size - 1, at all of o * stride - pad + t * dilation."""
+    first = -(((out_size - 1) * stride - pad) // dilation) if out_size else 0
+    return range(max(0, first), min(taps, (size - 1 + pad) // dilation + 1))
 
 
 def _meeting(size: int, out_size: int, stride: int, offset: int) -> tuple[slice, slice]:
