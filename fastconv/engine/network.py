@@ -97,7 +97,8 @@ class Network:
         """The loss's weight decay, ``0.5 * weight_decay_lambda * sum(W**2)`` over all W."""
         if not number(self.weight_decay_lambda, "Network: weight_decay_lambda"):
             return 0.0
-        squares = sum(np.square(W, dtype=np.float64, order="C").sum() for key, W in self.params.items() if key.startswith("W"))
+        squares = sum(np.square(W, dtype=np.float64, order="C").sum()
+                      for key, W in self.params.items() if key.startswith("W"))
         return float(0.5 * self.weight_decay_lambda * squares)
 
     def add(self, layer: Any, *, inputs: Sources = None, name: str | None = None) -> int:
