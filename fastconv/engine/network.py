@@ -136,7 +136,7 @@ class Network:
         TypeError
             If it is no layer.
         """
-        if not (hasattr(layer, "forward") and hasattr(layer, "backward")) or isinstance(layer, type):
+        if not hasattr(layer, "forward") or isinstance(layer, type):
             raise TypeError(f"Network.add: layer is {layer!r}, expected an object with forward and backward")
         node = self._graph.add(layer, inputs, name)
         for attribute in learned(layer):
