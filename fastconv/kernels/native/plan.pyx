@@ -481,8 +481,8 @@ cdef void lane_task(void* context, ptrdiff_t lane, int worker) noexcept nogil:
 
 
 cdef inline ptrdiff_t start_of(ptrdiff_t part, ptrdiff_t images, ptrdiff_t cut) noexcept nogil:
-    """Return where a part begins of images cut into so many; the larger parts come first, so that threads end together."""
-    return part * (images // cut) + min(part, images % cut)
+    """Return where a part begins of images cut into so many; larger parts lie everywhere, so that threads end together."""
+    return part * images // cut
 
 
 cdef void look_for_signals(Run* run) noexcept nogil:

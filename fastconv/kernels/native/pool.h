@@ -5,7 +5,11 @@
  * A job is open while it has places. A helper takes a place and counts itself in by one compare-and-swap, so it reads
  * the job only while the caller still waits for it; one that wakes late finds no place and has touched nothing. Whoever
  * finds no task left takes away the remaining places; the job is over when nobody is inside. All this holds whichever
- * job it is, so a state that comes back to an old value does no harm. */
+ * job it is, so a state that comes back to an old value does no harm.
+ *
+ * A job is cut into as many runs of tasks as it has workers. A thread begins with the run of its own number, the same
+ * one in every job: what it reads there it has mostly written itself, a layer before, and finds in its own cache. Then it
+ * helps with the runs behind it. */
 #ifndef FASTCONV_POOL_H
 #define FASTCONV_POOL_H
 
@@ -36,15 +40,18 @@ typedef void (*pool_work)(void *context, ptrdiff_t task, int worker);
 #define INSIDE (SLEEPING - 1)
 
 typedef struct {
+    APART ptrdiff_t next, end;          /* tasks */
+} task_run;
+
+typedef struct {
     APART uint64_t state;
-    APART ptrdiff_t next;               /* task */
     APART int taken;                    /* by a caller, which alone writes what follows */
     APART int helpers;
     int workers;                        /* of the job, the caller included */
-    ptrdiff_t tasks;
     pool_work run;
     void *context;
     apartness apart;
+    task_run runs[MOST_HELPERS + 1];
     pthread_t threads[MOST_HELPERS];
     APART int asleep;                   /* helpers in sleep_until_open */
     pthread_mutex_t lock;
@@ -98,10 +105,15 @@ static int spin(int (*is_true)(void)) {
 }
 
 /* Run tasks until none is left, then close the job. */
-static void run_tasks(int worker) {
+static void run_tasks(int worker, int thread) {
+    const int workers = pool.workers;
     ptrdiff_t task;
-    while ((task = __atomic_fetch_add(&pool.next, 1, __ATOMIC_RELAXED)) < pool.tasks)
-        pool.run(pool.context, task, worker);
+    for (int i = 0; i < workers; i++) {
+        task_run *r = &pool.runs[(thread + i) % workers];
+        while (__atomic_load_n(&r->next, __ATOMIC_RELAXED) < r->end
+               && (task = __atomic_fetch_add(&r->next, 1, __ATOMIC_RELAXED)) < r->end)
+            pool.run(pool.context, task, worker);
+    }
     __atomic_fetch_and(&pool.state, ~PLACES, __ATOMIC_RELAXED);
 }
 
@@ -142,14 +154,14 @@ static void wake(int helpers) {
     else while (helpers--) pthread_cond_signal(&pool.open);
 }
 
-static void *help(void *unused) {
-    (void)unused;
+static void *help(void *number) {
+    const int thread = (int)(intptr_t)number;
     in_loop = 1;
     flush_denormals();
     for (;;) {
         int worker = enter();
         if (worker) {
-            run_tasks(worker);
+            run_tasks(worker, thread);
             leave();
             if (spin(is_open)) continue;
         }
@@ -167,7 +179,8 @@ static void grow(int helpers) {
     pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    while (pool.helpers < helpers && pthread_create(&pool.threads[pool.helpers], &detached, help, NULL) == 0)
+    while (pool.helpers < helpers
+           && pthread_create(&pool.threads[pool.helpers], &detached, help, (void *)(intptr_t)(pool.helpers + 1)) == 0)
         __atomic_fetch_add(&pool.helpers, 1, __ATOMIC_RELAXED);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&detached);
@@ -179,16 +192,22 @@ static int take_pool(void) {
     return !__atomic_load_n(&pool.taken, __ATOMIC_RELAXED) && !__atomic_exchange_n(&pool.taken, 1, __ATOMIC_ACQUIRE);
 }
 
+static ptrdiff_t start_of_run(int i, int workers, ptrdiff_t tasks) {
+    return tasks / workers * i + (i < tasks % workers ? i : tasks % workers);
+}
+
 static void share(int workers, ptrdiff_t tasks, pool_work run, void *context) {
     pool.workers = workers;
-    pool.tasks = tasks;
     pool.run = run;
     pool.context = context;
-    __atomic_store_n(&pool.next, 0, __ATOMIC_RELAXED);
+    for (int i = 0; i < workers; i++) {
+        pool.runs[i].end = start_of_run(i + 1, workers, tasks);
+        __atomic_store_n(&pool.runs[i].next, start_of_run(i, workers, tasks), __ATOMIC_RELAXED);
+    }
     __atomic_store_n(&pool.state, (workers - 1) * PLACE, __ATOMIC_SEQ_CST);
     wake(workers - 1);
     grow(workers - 1);
-    run_tasks(0);
+    run_tasks(0, 0);
     if (!spin(is_over)) {
         pthread_mutex_lock(&pool.lock);
         __atomic_fetch_or(&pool.state, SLEEPING, __ATOMIC_RELAXED);
@@ -200,6 +219,7 @@ static void share(int workers, ptrdiff_t tasks, pool_work run, void *context) {
 
 #else
 #define POOL_THREADS "none"
+#define MOST_HELPERS 0
 static int in_loop;                     /* unused without helpers, like the rest */
 static void pool_init(void) {}
 static int pool_helpers(void) { return 0; }
@@ -213,6 +233,7 @@ static void pool_run(int n_threads, ptrdiff_t tasks, pool_work run, void *contex
     int nested = in_loop;
     float_mode mode = flush_denormals();
     in_loop = 1;
+    if (n_threads > MOST_HELPERS + 1) n_threads = MOST_HELPERS + 1;
     if (!nested && n_threads > 1 && tasks > 1 && take_pool())
         share(n_threads < tasks ? n_threads : (int)tasks, tasks, run, context);
     else

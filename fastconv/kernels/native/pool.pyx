@@ -12,7 +12,8 @@ cdef void parallel_for(int n_threads, ptrdiff_t tasks, work run, void* context) 
     """Call run(context, task, worker) for every 0 <= task < tasks on at most n_threads threads.
 
     The caller is worker 0 and begins at once; 0 <= worker < n_threads, and no two calls run at once with the same
-    worker. Tasks are handed out in increasing order. Denormals are flushed to zero meanwhile. A call from inside a
+    worker. Each thread takes tasks of a part of its own, in increasing order, the same part in every loop, and then of
+    the others' parts. Denormals are flushed to zero meanwhile. A call from inside a
     task, or while another Python thread has the pool, runs in the caller alone.
     """
     pool_run(n_threads, tasks, run, context)

@@ -19,7 +19,7 @@ a 4x4 tile, and overflow earlier. Errors: tests/kernels/test_winograd.py.
 from libc.stddef cimport ptrdiff_t
 from libc.string cimport memcpy, memset
 
-from .common cimport LINE_BYTES, MAX_MR, MR, parts, real, tile, tile_half_float, up_to
+from .common cimport LINE_BYTES, MAX_MR, MR, parts, real, tile, tile_half_float, tile_row, up_to
 from .sweep cimport Sweep
 
 cdef extern from "winograd.h" nogil:
@@ -234,20 +234,13 @@ cdef inline void multiply_points(const Tiling* t, const real* v, ptrdiff_t tiles
                                  real* m) noexcept nogil:
     """m[p] = v[p] times u[p] for the 36 points; rows behind the last tile hold old data and are not used."""
     cdef ptrdiff_t lanes = LINE_BYTES // <ptrdiff_t> sizeof(real)
-    cdef const real* x[MAX_MR]
-    cdef real* y[MAX_MR]
-    cdef const real* init[MAX_MR]
     cdef real zero[FLOAT_LANES]
-    cdef ptrdiff_t none = 0, p, i, row
+    cdef ptrdiff_t none = 0, p, row
     memset(zero, 0, sizeof(zero))
-    for i in range(MR):
-        init[i] = zero
     for p in range(POINTS):
         for row in range(parts(tiles, MR)):
-            for i in range(MR):
-                x[i] = v + p * t.v_step + (row * MR + i) * channels
-                y[i] = m + p * t.m_step + (row * MR + i) * lanes
-            tile(x, &none, 1, channels, 1, u + p * t.u_step, init, y)
+            tile_row(v + p * t.v_step + row * MR * channels, channels, &none, 1, channels, u + p * t.u_step, <const real*> zero,
+                     False, m + p * t.m_step + row * MR * lanes, lanes)
 
 
 cdef inline void multiply_few_points(const Tiling* t, const float* v, ptrdiff_t tiles, ptrdiff_t channels, const float* u,
