@@ -19,7 +19,7 @@ from .parallel_sweep cimport (FEW_TILES, TASKS, Job, cut_direct, cut_winograd, i
                               run_winograd)
 from .pool cimport parallel_for
 from .sweep cimport Sweep, band_size, dense_maps, finish_sweep, forward_axis, phase_axis, split_bands, split_rows
-from .winograd cimport (POINTS, add_point, gradient_blocks, line_taps, read_tile, tiling, transform_line, winograd_pays,
+from .winograd cimport (LARGE_BLOCK, POINTS, add_point, gradient_blocks, line_taps, read_tile, set_steps, tiling, transform_line, winograd_pays,
                         winograd_scratch)
 
 cnp.import_array()
@@ -260,6 +260,9 @@ cdef int winograd_weight_gradient(Call* call, int n_threads) except -1:
     cdef Sweep* s = &job.s
     cdef ptrdiff_t sums, shared
     cut_winograd(job)
+    if not job.shared and job.t.count >= TASKS // 8 * LARGE_BLOCK:  # the sums are read and written once for each block
+        job.t.block = LARGE_BLOCK
+        set_steps(&job.t, s.channels, s.lanes)
     call.units, call.lane_size = parts(job.t.count, job.t.block), job.lines * (POINTS * job.t.u_step + s.lanes)
     call.lanes = 1 if job.shared else max(1, min(min(call.units, SUMS), GRADIENT_BYTES // (call.lane_size * job.item)))
     if not job.shared:

@@ -161,8 +161,8 @@ cdef inline void block_task(void* context, ptrdiff_t task, int worker) noexcept 
 
 cdef inline void take_tiles(Job* j, ptrdiff_t task, const real* source, const real* u, const real* bias, real* out,
                             real* private) noexcept nogil:
-    cdef ptrdiff_t first = task % j.chunks * j.chunk
-    if not winograd_block(&j.s, &j.t, source, u, bias, task // j.chunks * j.t.block, first,
+    cdef ptrdiff_t blocks = parts(j.t.count, j.t.block), first = task // blocks * j.chunk
+    if not winograd_block(&j.s, &j.t, source, u, bias, task % blocks * j.t.block, first,
                           min(j.lines, first + j.chunk), &j.finish, out, private):
         j.broken = 1
 

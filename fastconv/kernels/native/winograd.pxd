@@ -42,6 +42,7 @@ cdef extern from "winograd.h" nogil:
 
 cdef enum:
     POINTS = 36
+    LARGE_BLOCK = 48    # tiles
     FLOAT_LANES = 16    # floats per line; doubles are half as many
     NEAR = 4 << 20      # bytes of weights' points that L2 and a core's share of L3 hold
     FAR = 16 << 20      # and L3
@@ -116,7 +117,7 @@ cdef inline Tiling tiling(const Sweep* s, ptrdiff_t images) noexcept nogil:
     cdef Tiling t
     t.h, t.w = parts(s.h.grid, 4), parts(s.w.grid, 4)
     t.count = images * t.h * t.w
-    t.block = 48 if s.channels <= 2 * s.lanes else 24   # v stays in L2; a multiple of every MR
+    t.block = LARGE_BLOCK if s.channels <= 2 * s.lanes else LARGE_BLOCK // 2   # v stays in L2; a multiple of every MR
     set_steps(&t, s.channels, s.lanes)
     return t
 
