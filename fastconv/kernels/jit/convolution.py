@@ -1,8 +1,8 @@
 """Convolution as implicit im2col: the register tile reads the image where the column matrix would be.
 
 The method is that of the direct convolutions of Zhang, Franchetti, Low, "High Performance Zero-Memory Overhead Direct
-Convolutions" (ICML 2018), on channels-last memory (direct.py). 3x3 filters at stride 1 in float32 take fewer products
-by Winograd's method (winograd.py). The NumPy twin with the same names is ../reference/convolution.py.
+Convolutions" (ICML 2018), on channels-last memory (direct.py). 3x3 filters at stride 1 take fewer products by
+Winograd's method (winograd.py). The NumPy twin with the same names is ../reference/convolution.py.
 """
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .memory import SERIAL_WORK, flat, none, threads_for
 from .sweep import band_size, forward_axis, phase_axis, records, split_rows, sweep
 from .tile import MR
 from .turns import first_turn, take_number
-from .winograd import HALF, LANES, POINTS, no_finish, tile_count, tiling, usual_block, winograd_pays, winograd_scratch
+from .winograd import HALF, POINTS, no_finish, tile_count, tiling, usual_block, winograd_pays, winograd_scratch
 from .winograd_gradient import gradient_blocks, line_taps
 from .winograd_sweep import transform_line, winograd_block
 
@@ -128,9 +128,9 @@ def pack_weights(s, line, weight, bias, group_size, output_step, channel_step, f
 def _winograd_sweep(workers, sweeps, source, images, weight, bias, group_size, output_step, channel_step, filter_w,
                     out):
     """Transform the weights, then take blocks of tiles; return whether all results are finite."""
-    lines, channels, block = sweeps[0].lines, sweeps[0].channels, usual_block(sweeps[0].channels)
-    line_size, u_size, count = sweeps[0].depth * LANES, POINTS * (channels | 1) * LANES, tile_count(sweeps[0], images)
-    u, bias_lines = np.empty(lines * u_size, out.dtype), np.empty(lines * LANES, out.dtype)
+    lines, channels, lanes = sweeps[0].lines, sweeps[0].channels, sweeps[0].lanes
+    block, line_size, u_size = usual_block(channels, lanes), sweeps[0].depth * lanes, POINTS * (channels | 1) * lanes
+    u, bias_lines = np.empty(lines * u_size, out.dtype), np.empty(lines * lanes, out.dtype)
     turn = first_turn()
     for _ in prange(workers):
         packed = np.empty(line_size + HALF, out.dtype)
@@ -140,13 +140,13 @@ def _winograd_sweep(workers, sweeps, source, images, weight, bias, group_size, o
                          bias_lines)
             transform_line(sweeps[0], tiling(sweeps[0], 1, block), packed, 0, u, line * u_size, packed[line_size:])
             line = take_number(turn)
-    blocks = -(-count // block)
+    blocks = -(-tile_count(sweeps[0], images) // block)
     chunk = min(lines, max(4, -(-lines // max(1, -(-TASKS // blocks)))))
     chunks = -(-lines // chunk)
     tasks, turn = blocks * chunks, first_turn()
     finite, no_bytes = np.ones(tasks, np.uint8), np.empty(1, np.uint8)
     for _ in prange(workers):
-        t, scratch = tiling(sweeps[0], images, block), np.empty(winograd_scratch(channels, block), out.dtype)
+        t, scratch = tiling(sweeps[0], images, block), np.empty(winograd_scratch(channels, block, lanes), out.dtype)
         task = take_number(turn)
         while task < tasks:
             first = task % chunks * chunk
@@ -185,9 +185,9 @@ def _direct_gradient(workers, sweeps, x, dout, images, filter_size, dweight, dbi
 @Loop
 def _winograd_gradient(workers, sweeps, x, dout, images, filter_size, dweight, dbias, lanes, chunk, buffer):
     """Lanes of blocks of tiles; return whether all results are finite."""
-    lines, block, size = sweeps[0].lines, usual_block(sweeps[0].channels), sweeps[0].depth * LANES
-    units, u_size = -(-tile_count(sweeps[0], images) // block), POINTS * (sweeps[0].channels | 1) * LANES
-    lane_size, chunks = lines * (u_size + LANES), -(-lines // chunk)
+    lines, width, block = sweeps[0].lines, sweeps[0].lanes, usual_block(sweeps[0].channels, sweeps[0].lanes)
+    size, u_size = sweeps[0].depth * width, POINTS * (sweeps[0].channels | 1) * width
+    units, lane_size, chunks = -(-tile_count(sweeps[0], images) // block), lines * (u_size + width), -(-lines // chunk)
     u = np.empty(lanes * lane_size, x.dtype)
     tasks, turn = lanes * chunks, first_turn()
     for _ in prange(workers):
@@ -201,15 +201,15 @@ def _winograd_gradient(workers, sweeps, x, dout, images, filter_size, dweight, d
             task = take_number(turn)
     finite = np.ones(lines, np.uint8)
     for line in prange(lines):
-        taps, half = np.empty(size + LANES, x.dtype), np.empty(2 * HALF, x.dtype)
+        taps, half = np.empty(size + width, x.dtype), np.empty(2 * HALF, x.dtype)
         finite[line] = line_taps(sweeps[0], tiling(sweeps[0], 1, block), u, line * u_size, lanes, lane_size, taps, half,
                                  half[HALF:])
-        at = lines * u_size + line * LANES
+        at = lines * u_size + line * width
         total = load(u, at)
         for lane in range(1, lanes):
             total = total + load(u, lane * lane_size + at)
         store(taps, size, total)
-        add_lanes(sweeps[0], taps, -line * (size + LANES), 1, 0, line, filter_size, dweight, dbias)
+        add_lanes(sweeps[0], taps, -line * (size + width), 1, 0, line, filter_size, dweight, dbias)
     return finite.all()
 
 
@@ -243,7 +243,7 @@ def _cut(s, images, item):
             split_rows(s, min(s["rows"], max(4, -(-images * s["h"].grid // TASKS))))
         else:
             chunk = -(-s["lines"] // -(-TASKS // (images * s["bands"])))
-    return Job(records([s]), item == 4 and winograd_pays(s, images, True), _work(s, images), chunk, 0,
+    return Job(records([s]), winograd_pays(s, images, True), _work(s, images), chunk, 0,
                band_size(s) + MR * s["lanes"], s["runs"] + PLACES)
 
 
@@ -251,13 +251,14 @@ def _cut(s, images, item):
 def _gradient_job(x_shape, w_shape, stride, pad, dilation, groups, out_shape, item, winograd):
     h, w = _forward_axes(x_shape, w_shape, stride, pad, dilation, out_shape)
     images, s = x_shape[0], sweep(h, w, x_shape[3], out_shape[3], groups, LINE_BYTES // item)
-    if winograd and item == 4 and images > 0 and winograd_pays(s, images, True):
-        block = usual_block(s["channels"])
+    if winograd and images > 0 and winograd_pays(s, images, True):
+        block = usual_block(s["channels"], s["lanes"])
         units = -(-images * -(-h.grid // 4) * -(-w.grid // 4) // block)
         lane_bytes = s["lines"] * (POINTS * (s["channels"] | 1) + 1) * LINE_BYTES
         lanes = max(1, min(units, SUMS, POINTS_BYTES // lane_bytes))
         chunk = min(s["lines"], max(4, -(-s["lines"] // -(-TASKS // lanes)))) if lanes < SUMS // 2 else s["lines"]
-        return Job(records([s]), True, _work(s, images), chunk, lanes, winograd_scratch(s["channels"], block), 0)
+        return Job(records([s]), True, _work(s, images), chunk, lanes,
+                   winograd_scratch(s["channels"], block, s["lanes"]), 0)
     split_rows(s, _band_rows(s, item))
     if images * s["bands"] < SUMS:
         split_rows(s, min(s["rows"], max(4, -(-images * h.grid // SUMS))))

@@ -96,6 +96,15 @@ def store(typingctx, array, index, line):
 
 
 @intrinsic
+def lanes_of(typingctx, array):
+    """Return how many values of the array's dtype a line holds, a constant to the compiler."""
+    def codegen(context, builder, signature, args):
+        return ir.Constant(ir.IntType(64), LINE_BYTES * 8 // array.dtype.bitwidth)
+
+    return types.int64(array), codegen
+
+
+@intrinsic
 def fill(typingctx, array, value):
     """Return a line of the array's dtype, full of one value."""
     def codegen(context, builder, signature, args):
@@ -283,6 +292,7 @@ if numba.config.DISABLE_JIT:
         all_finite,
         copy,
         fill,
+        lanes_of,
         load,
         multiply_added,
         positive,
@@ -295,5 +305,5 @@ if numba.config.DISABLE_JIT:
         zero,
     )
 
-__all__ = ["all_finite", "copy", "fill", "load", "multiply_added", "plain", "positive", "relu_pool", "store",
-           "total", "where_positive", "where_won", "widened", "zero"]
+__all__ = ["all_finite", "copy", "fill", "lanes_of", "load", "multiply_added", "plain", "positive", "relu_pool",
+           "store", "total", "where_positive", "where_won", "widened", "zero"]

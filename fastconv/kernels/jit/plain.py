@@ -9,20 +9,20 @@ LINE_BYTES = 64
 DEAD = 4
 
 
-def _lanes(array):
+def lanes_of(array):
     return LINE_BYTES // array.itemsize
 
 
 def load(array, index):
-    return array[index : index + _lanes(array)].copy()
+    return array[index : index + lanes_of(array)].copy()
 
 
 def store(array, index, line):
-    array[index : index + _lanes(array)] = line
+    array[index : index + lanes_of(array)] = line
 
 
 def fill(array, value):
-    return np.full(_lanes(array), value, array.dtype)
+    return np.full(lanes_of(array), value, array.dtype)
 
 
 def zero(array, index, count):
@@ -78,7 +78,7 @@ def tile(rows, lines):
 
     def run(x, x_at, x_step, offset, offset_at, runs, length, step, w, w_at, w_line, init, init_at, init_step,
             init_line, y, y_at, y_step, y_line):
-        lanes = _lanes(y)
+        lanes = lanes_of(y)
         for i in range(rows):
             for j in range(lines):
                 total = load(init, init_at + i * init_step + j * init_line)

@@ -2,8 +2,7 @@
 from __future__ import annotations
 
 from .compile import inline, inner
-from .lines import all_finite, fill, load, positive, relu_pool, store, where_positive
-from .winograd import LANES
+from .lines import all_finite, fill, lanes_of, load, positive, relu_pool, store, where_positive
 
 # ---- along one axis: of lines
 
@@ -66,42 +65,46 @@ def store6(a, at, step, lines):
 @inner
 def winograd_input(d, at, row, column, half, v, to, step):
     """v[i*6 + j] = B' d B of the 6x6 pixels d[i*row + j*column]."""
+    lanes = lanes_of(half)
     for j in range(6):
         a, b, c, e, f, g = load6(d, at + j * column, row)
-        store6(half, j * LANES, 6 * LANES, input_points(a, b, c, e, f, g))
+        store6(half, j * lanes, 6 * lanes, input_points(a, b, c, e, f, g))
     for i in range(6):
-        a, b, c, e, f, g = load6(half, i * 6 * LANES, LANES)
+        a, b, c, e, f, g = load6(half, i * 6 * lanes, lanes)
         store6(v, to + i * 6 * step, step, input_points(a, b, c, e, f, g))
 
 
 @inner
 def winograd_filter(g, at, tap, half, u, to, step):
     """u[i*6 + j] = G g G' of the 3x3 taps g[(i*3 + j)*tap]."""
+    lanes = lanes_of(half)
     for j in range(3):
-        store6(half, j * LANES, 3 * LANES, filter_points(load(g, at + j * tap), load(g, at + (3 + j) * tap),
+        store6(half, j * lanes, 3 * lanes, filter_points(load(g, at + j * tap), load(g, at + (3 + j) * tap),
                                                          load(g, at + (6 + j) * tap)))
     for i in range(6):
-        k = i * 3 * LANES
+        k = i * 3 * lanes
         store6(u, to + i * 6 * step, step,
-               filter_points(load(half, k), load(half, k + LANES), load(half, k + 2 * LANES)))
+               filter_points(load(half, k), load(half, k + lanes), load(half, k + 2 * lanes)))
 
 
 @inner
 def half_output(m, at, step, half):
     """half [4][6] = A' m of the 36 sums m[i*6 + j]."""
+    lanes = lanes_of(half)
     for j in range(6):
         a, b, c, d, e, f = load6(m, at + j * step, 6 * step)
         w, x, y, z = outputs_of(a, b, c, d, e, f)
-        store(half, j * LANES, w)
-        store(half, (6 + j) * LANES, x)
-        store(half, (12 + j) * LANES, y)
-        store(half, (18 + j) * LANES, z)
+        store(half, j * lanes, w)
+        store(half, (6 + j) * lanes, x)
+        store(half, (12 + j) * lanes, y)
+        store(half, (18 + j) * lanes, z)
 
 
 @inline
 def output_row(half, i, bias):
     """Return the four results of row i."""
-    a, b, c, d, e, f = load6(half, i * 6 * LANES, LANES)
+    lanes = lanes_of(half)
+    a, b, c, d, e, f = load6(half, i * 6 * lanes, lanes)
     w, x, y, z = outputs_of(a, b, c, d, e, f)
     return w + bias, x + bias, y + bias, z + bias
 
@@ -150,31 +153,33 @@ def winograd_pooled(m, at, step, bias, bias_at, half, y, to, row, column, winner
 @inner
 def winograd_gradient(dy, at, row, column, half, z, to, step, total, total_at):
     """z[i*6 + j] = A dy A' of the 4x4 gradients dy[i*row + j*column], whose sum is added to total."""
+    lanes = lanes_of(half)
     all_of = load(total, total_at)
     for j in range(4):
         p = at + j * column
         a, b, c, d = load(dy, p), load(dy, p + row), load(dy, p + 2 * row), load(dy, p + 3 * row)
         all_of = all_of + ((a + b) + (c + d))
-        store6(half, j * LANES, 4 * LANES, output_points(a, b, c, d))
+        store6(half, j * lanes, 4 * lanes, output_points(a, b, c, d))
     store(total, total_at, all_of)
     for i in range(6):
-        k = i * 4 * LANES
-        a, b, c, d = load(half, k), load(half, k + LANES), load(half, k + 2 * LANES), load(half, k + 3 * LANES)
+        k = i * 4 * lanes
+        a, b, c, d = load(half, k), load(half, k + lanes), load(half, k + 2 * lanes), load(half, k + 3 * lanes)
         store6(z, to + i * 6 * step, step, output_points(a, b, c, d))
 
 
 @inner
 def winograd_taps(u, at, step, half, g, to, tap):
     """g[(i*3 + j)*tap] = G' u G of the 36 sums u[i*6 + j]; return whether they are finite."""
+    lanes = lanes_of(half)
     nothing = fill(g, 0)
     for j in range(6):
         a, b, c, d, e, f = load6(u, at + j * step, 6 * step)
         x, y, z = taps_of(a, b, c, d, e, f)
-        store(half, j * LANES, x)
-        store(half, (6 + j) * LANES, y)
-        store(half, (12 + j) * LANES, z)
+        store(half, j * lanes, x)
+        store(half, (6 + j) * lanes, y)
+        store(half, (12 + j) * lanes, z)
     for i in range(3):
-        a, b, c, d, e, f = load6(half, i * 6 * LANES, LANES)
+        a, b, c, d, e, f = load6(half, i * 6 * lanes, lanes)
         x, y, z = taps_of(a, b, c, d, e, f)
         nothing = nothing + x * 0.0 + y * 0.0 + z * 0.0
         store(g, to + i * 3 * tap, x)

@@ -1,4 +1,4 @@
-"""Sweeps by Winograd's F(4x4, 3x3), for 3x3 filters at stride 1 in float32: a quarter of the products.
+"""Sweeps by Winograd's F(4x4, 3x3), for 3x3 filters at stride 1: a quarter of the products.
 
 4x4 outputs of a 3x3 filter from 6x6 inputs with 36 products instead of 144 (Lavin, Gray, "Fast Algorithms for
 Convolutional Neural Networks", arXiv:1509.09308, section 4.3):
@@ -32,9 +32,10 @@ from typing import NamedTuple
 import numpy as np
 
 from .compile import both, inline
+from .lines import LINE_BYTES
 
 POINTS = 36
-LANES = 16           # floats per line
+LANES = 16           # floats per line; doubles are half as many
 NEAR = 4 << 20       # bytes of weights' points that L2 and a core's share of L3 hold
 FAR = 16 << 20       # and L3
 HALF = POINTS * LANES  # floats of a transform's first half
@@ -49,7 +50,7 @@ class Tiling(NamedTuple):
     w: int       # tiles per row
     count: int   # tiles of all images
     block: int   # tiles at a time
-    v_step: int  # floats from one of the 36 points to the next in v; an odd number of lines, because the 36 lines of a
+    v_step: int  # values from one of the 36 points to the next in v; an odd number of lines, because the 36 lines of a
     m_step: int  # tile would otherwise fall on a few sets of the cache; in m
     u_step: int  # and in u
 
@@ -74,9 +75,9 @@ def no_finish():
 
 
 @both
-def usual_block(channels: int) -> int:
+def usual_block(channels: int, lanes: int = LANES) -> int:
     """Return the tiles at a time with which v stays in L2; a multiple of every MR."""
-    return 48 if channels <= 32 else 24
+    return 48 if channels <= 2 * lanes else 24
 
 
 @inline
@@ -87,7 +88,7 @@ def tile_count(s, images):
 @inline
 def tiling(s, images, block):
     return Tiling(-(-s.h.grid // 4), -(-s.w.grid // 4), tile_count(s, images), block,
-                  (block * s.channels // LANES | 1) * LANES, (block | 1) * LANES, (s.channels | 1) * LANES)
+                  (block * s.channels // s.lanes | 1) * s.lanes, (block | 1) * s.lanes, (s.channels | 1) * s.lanes)
 
 
 def points_size(channels: int) -> int:
@@ -98,7 +99,7 @@ def points_size(channels: int) -> int:
 def winograd_fits(s: dict) -> bool:
     """Say whether the sweep is one that these functions can compute."""
     return (all(a.taps == 3 and a.at_step == a.step == a.stride == 1 for a in (s["h"], s["w"]))
-            and s["groups"] == 1 and s["channels"] % LANES == 0 and s["outputs"] >= LANES)
+            and s["groups"] == 1 and s["channels"] % s["lanes"] == 0 and s["outputs"] >= s["lanes"])
 
 
 def winograd_pays(s: dict, images: int, transform: bool) -> bool:
@@ -106,15 +107,17 @@ def winograd_pays(s: dict, images: int, transform: bool) -> bool:
     if not winograd_fits(s):
         return False
     count = images * -(-s["h"].grid // 4) * -(-s["w"].grid // 4)
-    lines, points = s["channels"] * s["outputs"] / 16, 144 * s["channels"] * s["outputs"]
+    channels, outputs, lanes = s["channels"], s["outputs"], s["lanes"]
+    item = LINE_BYTES // lanes
+    lines, points = channels * outputs / lanes, POINTS * item * channels * outputs
     per_byte = 0.125 if points <= NEAR else 0.25 if points <= FAR else 1
     direct = 9 * images * s["h"].grid * s["w"].grid * lines
-    tiles = count * (POINTS * lines + 20 * s["channels"] + 10 * s["outputs"])
-    weights = 8 * s["channels"] * s["outputs"] + points * per_byte if transform else 0
-    return tiles + weights + points * per_byte * -(-count // usual_block(s["channels"])) < direct
+    tiles = count * (POINTS * lines + item * (5 * channels + 2.5 * outputs))
+    weights = 2 * item * channels * outputs + points * per_byte if transform else 0
+    return tiles + weights + points * per_byte * -(-count // usual_block(channels, lanes)) < direct
 
 
 @both
-def winograd_scratch(channels, block):
-    """Return the floats one thread needs: half a transform, v, m, a patch or a tile."""
-    return HALF + POINTS * ((block * channels // LANES | 1) + (block | 1)) * LANES + POINTS * max(channels, LANES)
+def winograd_scratch(channels: int, block: int, lanes: int = LANES) -> int:
+    """Return the values one thread needs: half a transform, v, m, a patch or a tile."""
+    return HALF + POINTS * ((block * channels // lanes | 1) + (block | 1)) * lanes + POINTS * max(channels, lanes)
