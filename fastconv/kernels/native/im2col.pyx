@@ -14,6 +14,9 @@ cnp.import_array()
 
 __all__ = ["im2col", "col2im"]
 
+cdef enum:
+    CHANNELS = 16          # of an image that are added up together: their maps stay in the cache
+
 cdef struct Windows:
     ptrdiff_t n
     ptrdiff_t c
@@ -28,7 +31,7 @@ cdef struct Windows:
     ptrdiff_t pw
     ptrdiff_t oh
     ptrdiff_t ow
-    ptrdiff_t rows         # of results per task; images for col2im
+    ptrdiff_t rows         # of results per task; pieces of images for col2im
     bint single
     void* image
     void* col
@@ -47,11 +50,11 @@ def im2col(cnp.ndarray x, tuple filter_size, tuple stride, tuple pad, cnp.ndarra
 def col2im(cnp.ndarray col, tuple filter_size, tuple stride, tuple pad, cnp.ndarray dx, int n_threads):
     """col (N*OH*OW, C*FH*FW) to dx (N,C,H,W), C-contiguous; where windows overlap, their values add up."""
     cdef Windows s = windows(dx, filter_size, stride, pad, col)
-    s.rows = task_rows(s.oh * row_size(&s))
+    s.rows = task_rows(s.oh * s.ow * min(s.c, CHANNELS) * s.fh * s.fw)
     if s.n * s.oh * row_size(&s) < SERIAL_SIZE:
         n_threads = 1
     with nogil:
-        parallel_for(n_threads, parts(s.n, s.rows), scatter_task, &s)
+        parallel_for(n_threads, parts(s.n * parts(s.c, CHANNELS), s.rows), scatter_task, &s)
 
 
 cdef Windows windows(cnp.ndarray image, tuple filter_size, tuple stride, tuple pad, cnp.ndarray col):
@@ -100,25 +103,33 @@ cdef void gather_row(const Windows* s, const real* image, ptrdiff_t oh, real* co
 
 cdef void scatter_task(void* context, ptrdiff_t task, int worker) noexcept nogil:
     cdef const Windows* s = <Windows*> context
-    cdef ptrdiff_t image, start, to
-    for image in range(task * s.rows, min(s.n, (task + 1) * s.rows)):
-        start, to = image * s.oh * row_size(s), image * s.step[0]
+    cdef ptrdiff_t chunks = parts(s.c, CHANNELS), piece, start, to, first
+    for piece in range(task * s.rows, min(s.n * chunks, (task + 1) * s.rows)):
+        start, to = piece // chunks * s.oh * row_size(s), piece // chunks * s.step[0]
+        first = piece % chunks * CHANNELS
         if s.single:
-            scatter_image(s, <float*> s.col + start, <float*> s.image + to)
+            scatter_channels(s, <float*> s.col + start, first, min(s.c, first + CHANNELS), <float*> s.image + to)
         else:
-            scatter_image(s, <double*> s.col + start, <double*> s.image + to)
+            scatter_channels(s, <double*> s.col + start, first, min(s.c, first + CHANNELS), <double*> s.image + to)
 
 
-cdef void scatter_image(const Windows* s, const real* col, real* dx) noexcept nogil:
-    cdef ptrdiff_t oh, ow, c, fh, fw, h, w
-    memset(dx, 0, s.c * s.h * s.w * sizeof(real))
+cdef void scatter_channels(const Windows* s, const real* col, ptrdiff_t first, ptrdiff_t last, real* dx) noexcept nogil:
+    """Add up the windows of some channels of one image."""
+    cdef ptrdiff_t size = s.fh * s.fw, map = s.h * s.w, oh, ow, c, fh, fw, h, w, h0, h1, w0, w1
+    cdef const real* window
+    cdef real* to
+    memset(dx + first * map, 0, (last - first) * map * sizeof(real))
     for oh in range(s.oh):
+        h = oh * s.sh - s.ph
+        h0, h1 = max(0, -h), min(s.fh, s.h - h)
         for ow in range(s.ow):
-            for c in range(s.c):
-                for fh in range(s.fh):
-                    h = oh * s.sh - s.ph + fh
-                    for fw in range(s.fw):
-                        w = ow * s.sw - s.pw + fw
-                        if 0 <= h < s.h and 0 <= w < s.w:
-                            dx[(c * s.h + h) * s.w + w] += col[fw]
-                    col += s.fw
+            w = ow * s.sw - s.pw
+            w0, w1 = max(0, -w), min(s.fw, s.w - w)
+            window, to = col + first * size, dx + first * map + h * s.w + w
+            for c in range(first, last):
+                for fh in range(h0, h1):
+                    for fw in range(w0, w1):
+                        to[fh * s.w + fw] += window[fh * s.fw + fw]
+                window += size
+                to += map
+            col += s.c * size

@@ -2,7 +2,7 @@
 from libc.stddef cimport ptrdiff_t
 from libc.string cimport memcpy, memset
 
-from .common cimport LINE_BYTES, parts, real
+from .common cimport LINE_BYTES, parts, real, sum_lines
 from .max_line cimport larger, take
 
 cdef struct Pool:       # one image
@@ -74,21 +74,28 @@ cdef inline void copy(real* to, const real* source, ptrdiff_t used) noexcept nog
 
 
 cdef inline void average_row(const Pool* s, const real* image, ptrdiff_t oh, real* out) noexcept nogil:
-    cdef ptrdiff_t ow, h, w, c
+    cdef ptrdiff_t ow, line, h, w, c, lanes = LINE_BYTES // sizeof(real), used
     cdef const real* x
+    cdef real total[16]
     cdef Window v
     cdef real area
     for ow in range(s.ow):
         v = inside(s, oh, ow)
         area = <real> area_of(s, oh, ow)
-        memset(out, 0, s.c * sizeof(real))
-        for h in range(v.h0, v.h1):
-            for w in range(v.w0, v.w1):
-                x = image + h * s.x_row + w * s.c
-                for c in range(s.c):
-                    out[c] += x[c]
-        for c in range(s.c):
-            out[c] /= area
+        for line in range(parts(s.c, lanes)):
+            used = min(lanes, s.c - line * lanes)
+            memset(total, 0, sizeof(total))
+            for h in range(v.h0, v.h1):
+                x = image + h * s.x_row + line * lanes
+                if used == lanes:
+                    sum_lines(x + v.w0 * s.c, s.c, v.w1 - v.w0, total)
+                    continue
+                for w in range(v.w0, v.w1):
+                    for c in range(used):
+                        total[c] += x[w * s.c + c]
+            for c in range(lanes):
+                total[c] /= area
+            copy(out + line * lanes, total, used)
         out += s.c
 
 
