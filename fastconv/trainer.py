@@ -5,6 +5,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from types import MappingProxyType
 from typing import Any
 
@@ -19,6 +20,7 @@ from .shapes import number, whole
 from .training.checkpoint import put_checkpoint
 from .training.clip import clipped
 from .training.finite import NotFinite, check_parameters, explained
+from .training.folder_lock import locked
 from .training.network_state import normalizations_of
 from .training.run_folder import RunFolder
 
@@ -199,8 +201,13 @@ class Trainer:
             The loss, or a parameter, is nan or inf. The message says where that begins and what to try; the last
             checkpoint stays.
         FileExistsError
-            The folder has the checkpoint of another run that is not finished.
+            The folder has the checkpoint of another run that is not finished, or another process is training there.
         """
+        with nullcontext() if self._folder is None else locked(self._folder.path):
+            self._train()
+
+    def _train(self) -> None:
+        """Train, with the folder for this process alone."""
         if not self._goes_on:
             self._first_epoch = self.current_epoch
         self._last_epoch = self._first_epoch + self.epochs

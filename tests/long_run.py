@@ -1,8 +1,8 @@
 """Trains for a long time, and says whether the process grows or slows down: python tests/long_run.py --steps 100000
 
 DeepConvNet on small batches of the embedded digits, in between predictions of batches of many sizes, layers of their
-own and copies of the network. A JSONL file takes a line of the resident memory and of the median time of a step for
-every thousand steps; the last line is the judgement. The exit code is 1 where the memory grew by more than --growth MB
+own and copies of the network. A JSONL file takes a line of the resident memory and of the median time of a step, and
+of the processor's time for all, for every thousand steps; the last line is the judgement. The exit code is 1 where the memory grew by more than --growth MB
 between a tenth of the steps and the end.
 """
 from __future__ import annotations
@@ -85,7 +85,7 @@ def run(steps: int, every: int, seed: int, file: IO[str], say: Any = print) -> l
     """Return a record for every so many steps, and write each to the file when it is known."""
     training, records, seconds = Training(seed), [], []
     training.settle()
-    start = time.monotonic()
+    start, used = time.monotonic(), time.process_time()
     for step in range(1, steps + 1):
         seconds.append(training.step())
         training.others(step)
@@ -93,12 +93,13 @@ def run(steps: int, every: int, seed: int, file: IO[str], say: Any = print) -> l
             training.settle()
             record = {"step": step, "resident_mb": round(resident_megabytes(), 2),
                       "step_ms": round(1000 * statistics.median(seconds), 4),
+                      "cpu_ms": round(1000 * (time.process_time() - used) / len(seconds), 4),
                       "loss": round(training.network.last_layer.loss, 4),
                       "hours": round((time.monotonic() - start) / 3600, 4)}
             records.append(record)
             write(file, record)
             say(record)
-            seconds = []
+            seconds, used = [], time.process_time()
     return records
 
 
@@ -108,23 +109,27 @@ def judge(records: list[dict[str, float]], growth: float) -> dict[str, Any]:
     Parameters
     ----------
     records : list of dict
-        With `step`, `resident_mb` and `step_ms`, in order.
+        With `step`, `resident_mb`, `step_ms` and `cpu_ms`, in order.
     growth : float
         MB that the memory may grow by.
 
     Returns
     -------
     dict
-        `grown_mb`, `drift` (how many times as long a step takes at the end) and `steady`, whether the memory kept to
-        the bound.
+        `grown_mb`, `drift` (how many times as long a step takes at the end), `cpu_drift` (how many times as much of the
+        processor's time, which other programs disturb less) and `steady`, whether the memory kept to the bound.
     """
     begun = next(record for record in records if 10 * record["step"] >= records[-1]["step"])
     grown = records[-1]["resident_mb"] - begun["resident_mb"]
     fifth = -(-len(records) // 5)
-    first, last = (statistics.median(record["step_ms"] for record in part)
-                   for part in (records[:fifth], records[-fifth:]))
-    return {"grown_mb": round(grown, 2), "allowed_mb": growth, "drift": round(last / first, 3),
-            "steady": grown <= growth}
+
+    def drift(what: str) -> float:
+        first, last = (statistics.median(record[what] for record in part)
+                       for part in (records[:fifth], records[-fifth:]))
+        return round(last / first, 3)
+
+    return {"grown_mb": round(grown, 2), "allowed_mb": growth, "drift": drift("step_ms"),
+            "cpu_drift": drift("cpu_ms"), "steady": grown <= growth}
 
 
 def write(file: IO[str], record: dict[str, Any]) -> None:

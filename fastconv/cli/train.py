@@ -54,6 +54,7 @@ def add_to(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train, save, and return the exit code."""
     from ..config import config
+    from ..training.folder_lock import locked
     folder = args.output if args.resume is None else args.resume
     settings = train_settings.of(args)
     args.data = settings["data"]
@@ -65,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     instructions = f"instruction set {engine['instruction_set']}, " if engine["backend"] == "native" else ""
     say(args, f"engine: {engine['backend']} backend, {instructions}{engine['threads']} threads")
 
-    with _said_warnings(), contextlib.redirect_stdout(sys.stderr if args.json else sys.stdout):
+    with locked(folder), _said_warnings(), contextlib.redirect_stdout(sys.stderr if args.json else sys.stdout):
         saver = _Saver(folder / "params.pkl")
         trainer = _trainer(args, settings, train, test, saver)
         code = _train(trainer)
