@@ -42,7 +42,7 @@ def class_labels(where: str, t: Any, N: int, K: int) -> tuple[Array, Array | Non
         t = t[0]
     if t.shape == (N,) and (t.dtype.kind in "biu" or N == 0):
         labels = contiguous(t, np.int64)
-        if N and labels.view(np.uint64).max() >= K:  # a negative label is a huge one here
+        if N and np.maximum.reduce(labels.view(np.uint64)) >= K:  # a negative label is a huge one here
             raise ValueError(f"{where}: t has labels from {t.min()} to {t.max()}, expected 0 to {K - 1}: "
                              f"x has {K} columns, one a class")
         return labels, None

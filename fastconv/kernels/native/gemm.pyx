@@ -157,7 +157,8 @@ cdef void lines_task(void* context, ptrdiff_t task, int worker) noexcept nogil:
     cdef ptrdiff_t line = task * p.lines, last = min(p.size.lines, line + p.lines)
     cdef char* buffer = p.buffers + worker * p.own
     if p.single:
-        multiply_lines(&p.size, <float*> p.a, <float*> p.b, <float*> p.bias, line, last, <float*> p.out, <float*> buffer)
+        multiply_lines(&p.size, <float*> p.a, <float*> p.b, <float*> p.bias, line, last, <float*> p.out,
+                       <float*> buffer)
     else:
         multiply_lines(&p.size, <double*> p.a, <double*> p.b, <double*> p.bias, line, last, <double*> p.out,
                        <double*> buffer)
@@ -206,8 +207,8 @@ cdef void pack_lines(const Matrices* s, const real* b, ptrdiff_t first, ptrdiff_
                     target[j] = 0
 
 
-cdef void multiply_lines(const Matrices* s, const real* a, const real* b, const real* bias, ptrdiff_t line, ptrdiff_t last,
-                         real* out, real* packed) noexcept nogil:
+cdef void multiply_lines(const Matrices* s, const real* a, const real* b, const real* bias, ptrdiff_t line,
+                         ptrdiff_t last, real* out, real* packed) noexcept nogil:
     """Multiply all of a with some lines of b."""
     cdef ptrdiff_t block
     for block in range(max(1, parts(s.k, KC))):
