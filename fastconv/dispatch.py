@@ -173,7 +173,7 @@ def _checked(name: str, where: str) -> str:
 
 
 def _fastest() -> str:
-    name = next(name for name in backends() if name != "numba" or _imports(name))
+    name = next(name for name in BACKENDS if available(name) and (name != "numba" or _imports(name)))
     if name == "numba":
         warnings.warn(
             "fastconv runs on its Numba kernels, somewhat slower and compiled when they are first used (fastconv "
