@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from .. import params as files
 from ..arrays import as_array, result_dtype
 from ..gradient import numerical_gradient
-from ..labels import class_labels
+from ..labels import class_numbers
 from ..layers import SoftmaxWithLoss
 from ..seeds import generator
 from ..shapes import number, whole
@@ -217,7 +217,7 @@ class Network:
         correct = 0
         for start in range(0, len(x), batch_size):
             y = self.predict(x[start:start + batch_size])
-            labels, _ = class_labels("Network.accuracy", t[start:start + batch_size], *y.shape)
+            labels = class_numbers("Network.accuracy", t[start:start + batch_size], *y.shape)
             correct += int(np.count_nonzero(y.argmax(axis=1) == labels))
         return float(correct / len(x))
 
