@@ -26,6 +26,7 @@ from .parts import images_at_a_time
 from .plan import Plans
 
 PREPROCESSING = "preprocessing."  # what the names of its arrays start with
+MANY_ROWS = 64  # samples of float64 that are rows: the gradients of all lanes are more memory than work
 
 
 class Network:
@@ -400,13 +401,15 @@ class Network:
             if not len(index) or not _is_read_in_place(x):
                 x, index = x[index], None
         x = _samples(where, x)
-        loss = self.last_layer
-        found = self._plans.take(self._graph, loss, self.dtype, x, True, True, gradient)
-        if isinstance(found, NotCompiled):
+        loss, N = self.last_layer, len(x) if index is None else len(index)
+        if x.ndim == 2 and self.dtype == np.float64 and N >= MANY_ROWS:
+            found: Any = None
+        else:
+            found = self._plans.take(self._graph, loss, self.dtype, x, True, True, gradient)
+        if found is None or isinstance(found, NotCompiled):
             return self._by_layers(self._as_input(x if index is None else x[index]), t, gradient)
         try:
             plan = found[1]
-            N = len(x) if index is None else len(index)
             labels, soft = loss.targets("SoftmaxWithLoss.forward", t, N, plan.classes)
             return loss.take(*plan.loss(x, labels, soft, index, gradient), t, labels, soft)
         finally:
