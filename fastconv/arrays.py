@@ -41,6 +41,17 @@ def as_array(where: str, name: str, value: Any) -> Array:
         raise ValueError(f"{where}: {name} is a {type(value).__name__} that makes no array: {error}") from error
 
 
+def as_operand(where: str, name: str, value: Any,
+               other: np.dtype[Any] | None = None) -> tuple[Array, np.dtype[Any], np.dtype[Any]]:
+    """Return `as_array`, and `result_dtype` of it and another dtype."""
+    if type(value) is ndarray:
+        dtype = value.dtype
+        if (dtype is FLOAT32 or dtype is FLOAT64) and (other is dtype or other is None):
+            return value, dtype, dtype
+    x = as_array(where, name, value)
+    return x, *result_dtype(where, **{name: x, "out": other})
+
+
 def result_dtype(where: str, **operands: Any) -> tuple[np.dtype[Any], np.dtype[Any]]:
     """Return the dtype of a call's results and the dtype its kernels compute in.
 
@@ -64,14 +75,14 @@ def result_dtype(where: str, **operands: Any) -> tuple[np.dtype[Any], np.dtype[A
     TypeError
         If an operand is complex, a string, an object or no number at all.
     """
-    kind = None
+    double = False
     for operand in operands.values():
         dtype = operand.dtype if type(operand) is ndarray else operand
-        if dtype is not kind:
-            if kind is not None or (dtype is not FLOAT32 and dtype is not FLOAT64):
-                return _promote(where, operands)
-            kind = dtype
-    return (FLOAT64, FLOAT64) if kind is FLOAT64 else (FLOAT32, FLOAT32)
+        if dtype is FLOAT64:
+            double = True
+        elif dtype is not FLOAT32 and dtype is not None:
+            return _promote(where, operands)
+    return (FLOAT64, FLOAT64) if double else (FLOAT32, FLOAT32)
 
 
 def _promote(where: str, operands: dict[str, Any]) -> tuple[np.dtype[Any], np.dtype[Any]]:
@@ -150,9 +161,10 @@ def dense(x: Array, dtype: DTypeLike) -> tuple[Array, Layout]:
 
     Elementwise layers work on this: they need no order of the axes, and so keep that of their input.
     """
-    if x.flags.c_contiguous:
-        layout = _C_ORDER
-    elif x.ndim == 4 and x.transpose(_NCHW_TO_NHWC).flags.c_contiguous:
+    flags = x.flags
+    if flags.c_contiguous:
+        return (x if flags.aligned and x.dtype == dtype else contiguous(x, dtype)), _C_ORDER
+    if x.ndim == 4 and x.transpose(_NCHW_TO_NHWC).flags.c_contiguous:
         layout = _CHANNELS_LAST
     else:
         layout = Layout(tuple(sorted(range(x.ndim), key=lambda axis: -abs(x.strides[axis]))))

@@ -109,4 +109,4 @@ def empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
 
 def empty_like(x: NDArray[Any]) -> NDArray[Any]:
     """Return a new array in the shape and dtype of a contiguous one."""
-    return np.empty_like(x) if x.nbytes < LEAST else empty(x.shape, x.dtype)
+    return np.empty(x.shape, x.dtype) if x.nbytes < LEAST else empty(x.shape, x.dtype)

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from .threads import resolve
+from .threads import get_num_threads, resolve
 
 # operation -> the file that holds it, the same in every backend's folder
 OPERATIONS: dict[str, str] = {
@@ -49,32 +49,26 @@ BACKENDS: dict[str, str] = {
 OLDEST_NUMBA = (0, 60)
 
 
-class Operation:
-    """One operation of the table; calling it runs the current backend's kernel."""
+class _Kernels:
+    """The table as attributes: ``kernels.convolution_forward(x, weight, ...)`` runs the current backend's kernel.
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self._kernel: Callable[..., None] | None = None
+    Each is looked up when it is first asked for, and again once there is another backend.
+    """
 
-    def __call__(self, *arrays_and_geometry: Any, n_threads: int | None = None) -> None:
-        run = self._kernel
-        if run is None:
-            run = self._kernel = kernel(self.name, backend())
-        run(*arrays_and_geometry, resolve(n_threads))
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        if name not in OPERATIONS:
+            raise AttributeError(f"no operation {name!r}; there are: {', '.join(OPERATIONS)}")
+        run = kernel(name, backend())
+
+        def operation(*arrays_and_geometry: Any, n_threads: int | None = None) -> None:
+            run(*arrays_and_geometry, get_num_threads() if n_threads is None else resolve(n_threads))
+
+        setattr(self, name, operation)
+        return operation
 
     def forget(self) -> None:
-        self._kernel = None
-
-
-class _Kernels:
-    """The table as attributes: ``kernels.convolution_forward(x, weight, ...)``."""
-
-    def __init__(self) -> None:
-        for name in OPERATIONS:
-            setattr(self, name, Operation(name))
-
-    def __getattr__(self, name: str) -> Operation:
-        raise AttributeError(f"no operation {name!r}; there are: {', '.join(OPERATIONS)}")
+        """Look up the kernels again."""
+        vars(self).clear()
 
 
 kernels = _Kernels()
@@ -165,8 +159,7 @@ class use:
 def _switch(name: str | None) -> None:
     global _backend
     _backend = name
-    for op in OPERATIONS:
-        getattr(kernels, op).forget()
+    kernels.forget()
 
 
 def _checked(name: str, where: str) -> str:
@@ -180,7 +173,7 @@ def _checked(name: str, where: str) -> str:
 
 
 def _fastest() -> str:
-    name = next(name for name in backends() if name != "numba" or _imports(name))
+    name = next(name for name in BACKENDS if available(name) and (name != "numba" or _imports(name)))
     if name == "numba":
         warnings.warn(
             "fastconv runs on its Numba kernels, somewhat slower and compiled when they are first used (fastconv "

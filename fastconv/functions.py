@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from .arrays import Array, as_array, contiguous, dense, result_dtype
 from .dispatch import kernels
-from .labels import class_labels
+from .labels import class_numbers
 
 __all__ = [
     "cross_entropy_error",
@@ -117,9 +117,8 @@ def cross_entropy_error(y: ArrayLike, t: ArrayLike) -> float:
     if y.ndim != 2:
         raise ValueError(f"{where}: y has shape {y.shape}, expected (N, K) or (K,)")
     N, K = y.shape
-    labels, _ = class_labels(where, t, N, K)
-    losses = -np.log(y[np.arange(N), labels].astype(compute) + compute.type(1e-7))
-    return float(losses.sum(dtype=np.float64)) / max(N, 1)
+    chosen = y[np.arange(N), class_numbers(where, t, N, K)].astype(compute, copy=False)
+    return float(np.add.reduce(-np.log(chosen + compute.type(1e-7)), dtype=np.float64)) / max(N, 1)
 
 
 def softmax_loss(X: ArrayLike, t: ArrayLike) -> float:

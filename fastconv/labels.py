@@ -9,7 +9,17 @@ from .arrays import Array, as_array, contiguous
 
 
 def class_labels(where: str, t: Any, N: int, K: int) -> tuple[Array, Array | None]:
-    """Return labels as class numbers, and as they came where they are more than that.
+    """Return `class_numbers`, and the rows (N, K) where they are not one-hot, else None."""
+    t = as_array(where, "t", t)
+    labels = class_numbers(where, t, N, K)
+    if t.shape != (N, K):
+        return labels, None
+    one_hot = np.count_nonzero(t) == N == np.count_nonzero(t[np.arange(N), labels] == 1)
+    return labels, None if one_hot else t
+
+
+def class_numbers(where: str, t: Any, N: int, K: int) -> Array:
+    """Return labels as class numbers.
 
     Parameters
     ----------
@@ -23,10 +33,8 @@ def class_labels(where: str, t: Any, N: int, K: int) -> tuple[Array, Array | Non
 
     Returns
     -------
-    labels : int64 (N,)
+    int64 array (N,)
         For rows the class of the largest entry.
-    soft : (N, K) or None
-        The rows, where they are not one-hot.
 
     Raises
     ------
@@ -42,14 +50,12 @@ def class_labels(where: str, t: Any, N: int, K: int) -> tuple[Array, Array | Non
         t = t[0]
     if t.shape == (N,) and (t.dtype.kind in "biu" or N == 0):
         labels = contiguous(t, np.int64)
-        if N and labels.view(np.uint64).max() >= K:  # a negative label is a huge one here
+        if N and np.maximum.reduce(labels.view(np.uint64)) >= K:  # a negative label is a huge one here
             raise ValueError(f"{where}: t has labels from {t.min()} to {t.max()}, expected 0 to {K - 1}: "
                              f"x has {K} columns, one a class")
-        return labels, None
+        return labels
     if t.shape == (N, K):
-        labels = contiguous(t.argmax(axis=1), np.int64)
-        one_hot = np.count_nonzero(t) == N and bool((t[np.arange(N), labels] == 1).all())
-        return labels, None if one_hot else t
+        return contiguous(t.argmax(axis=1), np.int64)
     raise ValueError(f"{where}: t has shape {t.shape} and dtype {t.dtype}, expected integer labels of shape "
                      f"({N},) from 0 to {K - 1}, or one-hot rows of shape ({N}, {K}){_likely_cause(t, N)}")
 

@@ -31,7 +31,14 @@ def markdown(results: Results, charts: list[tuple[str, str]]) -> str:
 
 
 def write(path: Path, results: Results, images: dict[str, tuple[Path, str]]) -> None:
-    """Replace what stands between the markers in the README at `path`.
+    """Put the table and the charts into the README at `path`; see `replace`."""
+    charts = [(Path(os.path.relpath(image, path.parent)).as_posix(), description)
+              for image, description in images.values()]
+    replace(path, BEGIN, END, markdown(results, charts))
+
+
+def replace(path: Path, begin: str, end: str, table: str) -> None:
+    """Replace what stands between two markers in a file.
 
     Raises
     ------
@@ -42,9 +49,7 @@ def write(path: Path, results: Results, images: dict[str, tuple[Path, str]]) -> 
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ResultsError(f"cannot read {path}: {error.strerror}") from error
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise ResultsError(f"{path} needs one line {BEGIN} and, below it, one line {END}: the table goes between")
-    charts = [(Path(os.path.relpath(image, path.parent)).as_posix(), description)
-              for image, description in images.values()]
-    before, after = text.split(BEGIN)[0], text.split(END)[1]
-    path.write_text(f"{before}{BEGIN}\n{markdown(results, charts)}\n{END}{after}", encoding="utf-8")
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
+        raise ResultsError(f"{path} needs one line {begin} and, below it, one line {end}: the table goes between")
+    before, after = text.split(begin)[0], text.split(end)[1]
+    path.write_text(f"{before}{begin}\n{table}\n{end}{after}", encoding="utf-8")

@@ -4,14 +4,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
-from ..config import package_version
-from . import bench, evaluate, info, predict, run, summary, train, warmup
+from . import run
 from .common import CommandError, check_environment
 
 FAILED, INTERRUPTED = 1, 130  # a wrong command line is 2, argparse's own
-COMMANDS = {"run": run, "train": train, "evaluate": evaluate, "predict": predict, "bench": bench, "warmup": warmup,
-            "summary": summary, "info": info}
+COMMANDS = ("run", "train", "evaluate", "predict", "bench", "warmup", "summary", "info")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,9 +33,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         With 2 for a wrong command line, with 0 after ``--help`` and ``--version``.
     """
     argv = sys.argv[1:] if argv is None else argv
-    if run.names_script(argv, list(COMMANDS)):
-        argv = ["run", *argv]
-    args = _parser().parse_args(argv)
+    if run.names_script(argv, COMMANDS):
+        args = _parser("run").parse_args(["run", *argv])  # without the others, whose imports take time
+    else:
+        args = _parser(*COMMANDS).parse_args(argv)
     try:
         check_environment()
         return args.run(args)
@@ -48,7 +48,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _parser() -> argparse.ArgumentParser:
+class _Version(argparse.Action):
+    """Print the version, which takes time to find, and end."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *rest: object) -> None:
+        from ..config import package_version
+        print(f"fastconv {package_version()}")
+        parser.exit()
+
+
+def _parser(*names: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="fastconv", description="Train and use convolutional networks on the CPU.",
         epilog="python -m fastconv [options] SCRIPT.py [ARGS] runs a script of the book Deep Learning from Scratch,\n"
@@ -56,8 +65,8 @@ def _parser() -> argparse.ArgumentParser:
                "Exit codes: 0 done, 1 failed, 2 wrong command line, 130 interrupted by Ctrl-C, 143 by SIGTERM.\n"
                "'fastconv COMMAND --help' has examples.",
         formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--version", action="version", version=f"fastconv {package_version()}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show program's version number and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for command in COMMANDS.values():
-        command.add_to(commands)
+    for name in names:
+        import_module(f".{name}", __name__).add_to(commands)
     return parser

@@ -1,7 +1,6 @@
 """Download MNIST into the user's cache folder, with pooch (imported when it is needed)."""
 from __future__ import annotations
 
-import hashlib
 import sys
 import threading
 import time
@@ -66,6 +65,7 @@ def download(folder: Path, timeout: float) -> None:
 
 
 def _sha256(path: Path) -> str | None:
+    import hashlib  # takes 3 ms
     try:
         with open_regular(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

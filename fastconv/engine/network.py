@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from .. import params as files
 from ..arrays import as_array, result_dtype
 from ..gradient import numerical_gradient
-from ..labels import class_labels
+from ..labels import class_numbers
 from ..layers import SoftmaxWithLoss
 from ..seeds import generator
 from ..shapes import number, whole
@@ -26,6 +26,7 @@ from .parts import images_at_a_time
 from .plan import Plans
 
 PREPROCESSING = "preprocessing."  # what the names of its arrays start with
+MANY_ROWS = 64  # samples of float64 that are rows: the gradients of all lanes are more memory than work
 
 
 class Network:
@@ -217,7 +218,7 @@ class Network:
         correct = 0
         for start in range(0, len(x), batch_size):
             y = self.predict(x[start:start + batch_size])
-            labels, _ = class_labels("Network.accuracy", t[start:start + batch_size], *y.shape)
+            labels = class_numbers("Network.accuracy", t[start:start + batch_size], *y.shape)
             correct += int(np.count_nonzero(y.argmax(axis=1) == labels))
         return float(correct / len(x))
 
@@ -400,13 +401,15 @@ class Network:
             if not len(index) or not _is_read_in_place(x):
                 x, index = x[index], None
         x = _samples(where, x)
-        loss = self.last_layer
-        found = self._plans.take(self._graph, loss, self.dtype, x, True, True, gradient)
-        if isinstance(found, NotCompiled):
+        loss, N = self.last_layer, len(x) if index is None else len(index)
+        if x.ndim == 2 and self.dtype == np.float64 and N >= MANY_ROWS:
+            found: Any = None
+        else:
+            found = self._plans.take(self._graph, loss, self.dtype, x, True, True, gradient)
+        if found is None or isinstance(found, NotCompiled):
             return self._by_layers(self._as_input(x if index is None else x[index]), t, gradient)
         try:
             plan = found[1]
-            N = len(x) if index is None else len(index)
             labels, soft = loss.targets("SoftmaxWithLoss.forward", t, N, plan.classes)
             return loss.take(*plan.loss(x, labels, soft, index, gradient), t, labels, soft)
         finally:

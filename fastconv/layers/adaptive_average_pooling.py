@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arrays import Array, as_array, channels_last, from_channels_last, result_dtype
-from ..shapes import LARGEST, Shape, check_addressable, check_dout, check_images, whole
+from ..arrays import Array, as_operand, channels_last, from_channels_last
+from ..shapes import LARGEST, Shape, check_addressable, check_images, whole
+from .dout import as_dout
 
 
 class AdaptiveAveragePooling:
@@ -36,8 +37,7 @@ class AdaptiveAveragePooling:
     def forward(self, x: ArrayLike) -> Array:
         """Return the pooled images (N, C, out_h, out_w) of `x` (N, C, H, W)."""
         where = "AdaptiveAveragePooling.forward"
-        x = as_array(where, "x", x)
-        dtype, compute = result_dtype(where, x=x)
+        x, dtype, compute = as_operand(where, "x", x)
         check_images(where, x.shape)
         if 0 in x.shape[1:]:
             raise ValueError(f"{where}: x has shape {x.shape}, expected images with at least one pixel")
@@ -53,9 +53,7 @@ class AdaptiveAveragePooling:
 
     def backward(self, dout: ArrayLike) -> Array:
         """Return dx (N, C, H, W): each gradient of `dout` (N, C, out_h, out_w), shared among its window's pixels."""
-        dout = as_array("AdaptiveAveragePooling.backward", "dout", dout)
-        check_dout("AdaptiveAveragePooling.backward", dout, self._shape)
-        dtype, compute = result_dtype("AdaptiveAveragePooling.backward", dout=dout, out=self._dtype)
+        dout, dtype, compute = as_dout("AdaptiveAveragePooling.backward", dout, self)
         dout = channels_last(dout, compute)
         dx = np.zeros(self._x_shape, compute)
         N, H, W, _ = dx.shape

@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike
 from ..arrays import Array, as_array, channels_last, contiguous, from_channels_last, native, result_dtype
 from ..buffers import empty
 from ..dispatch import kernels
-from ..shapes import Shape, check_dout
+from ..shapes import Shape
 from .broadcast import by, to_parameter, to_vector
+from .dout import as_dout
 
 CONVERTED = 1 << 19  # values of x that are brought to another dtype at a time
 
@@ -52,29 +53,28 @@ class Affine:
         where = "Affine.forward"
         x, W, b = as_array(where, "x", x), as_array(where, "W", self.W), self.b
         dtype, compute = result_dtype(where, x=x, W=W, b=b)
-        _check(where, x.shape, W.shape)
-        D, M = W.shape
+        if x.ndim != 2 or x.shape[1:] != W.shape[:-1]:
+            _check(where, x.shape, W.shape)
+        (D, M), N = W.shape, len(x)
         bias = None if b is None else to_vector(where, "b", b, M, compute)
-        rows, weight, out = x.reshape(len(x), D), native(W, compute), empty((len(x), M), compute)
+        rows, weight, out = x if x.ndim == 2 else x.reshape(N, D), native(W, compute), empty((N, M), compute)
         kept = rows
         if rows.dtype == compute or rows.size <= CONVERTED:
             kept = contiguous(rows, compute)
             kernels.gemm(kept, weight, bias, out)
         else:
             count = max(1, CONVERTED // D)
-            for start in range(0, len(x), count):
+            for start in range(0, N, count):
                 part = slice(start, start + count)
                 kernels.gemm(contiguous(rows[part], compute), weight, bias, out[part])
         self.x, self._x, self._weight = rows, kept, weight
-        self.original_x_shape, self._dtype, self._shape = x.shape, dtype, out.shape
+        self.original_x_shape, self._dtype, self._shape = x.shape, dtype, (N, M)
         return out.astype(dtype, copy=False)
 
     def backward(self, dout: ArrayLike, *, need_dx: bool = True) -> Array | None:
         """Set ``dW = x.T @ dout`` and db; return ``dx = dout @ W.T`` in x's shape, or None if not needed."""
-        dout = as_array("Affine.backward", "dout", dout)
-        check_dout("Affine.backward", dout, self._shape)
+        dout, dtype, compute = as_dout("Affine.backward", dout, self)
         assert self.original_x_shape is not None
-        dtype, compute = result_dtype("Affine.backward", dout=dout, out=self._dtype)
         dout, x = contiguous(dout, compute), contiguous(self._x, compute)
         weight = native(self._weight, compute)
         dW, db = empty(weight.shape, compute), np.empty(weight.shape[1], compute)
@@ -86,9 +86,11 @@ class Affine:
             return None
         dx = empty(x.shape, compute)
         kernels.gemm(dout, weight.T, None, dx)
-        dx = dx.reshape(self.original_x_shape)
-        if dx.ndim == 4:
-            return from_channels_last(channels_last(dx, dtype), dtype)
+        shape = self.original_x_shape
+        if len(shape) == 4:
+            return from_channels_last(channels_last(dx.reshape(shape), dtype), dtype)
+        if len(shape) != 2:
+            dx = dx.reshape(shape)
         return dx.astype(dtype, copy=False)
 
 

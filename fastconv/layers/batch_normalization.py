@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike
 from ..arrays import Array, as_array, contiguous, result_dtype
 from ..buffers import empty_like
 from ..dispatch import kernels
-from ..shapes import Shape, check_dout, number
+from ..shapes import Shape, number
 from .broadcast import by, to_parameter, to_vector
+from .dout import as_dout
 from .rows import Rows
 
 EPS = 1e-6
@@ -105,9 +106,7 @@ class BatchNormalization:
 
     def backward(self, dout: ArrayLike) -> Array:
         """Set dgamma and dbeta for the last training pass; return dx in the shape of x."""
-        dout = as_array("BatchNormalization.backward", "dout", dout)
-        check_dout("BatchNormalization.backward", dout, self._shape)
-        dtype, compute = result_dtype("BatchNormalization.backward", dout=dout, out=self._dtype)
+        dout, dtype, compute = as_dout("BatchNormalization.backward", dout, self)
         frame = self._frame
         dout, x = frame.rows(dout, compute), contiguous(self._rows, compute)
         gamma, mean, var = (contiguous(a, compute) for a in (self._gamma, self._mean, self._var))

@@ -9,8 +9,9 @@ from numpy.typing import ArrayLike
 from ..arrays import Array, as_array, channels_last, contiguous, from_channels_last, result_dtype
 from ..buffers import empty
 from ..dispatch import kernels
-from ..shapes import ConvolutionGeometry, Pair, Shape, check_dout, convolution_geometry, pair, whole
+from ..shapes import ConvolutionGeometry, Pair, Shape, convolution_geometry, pair, whole
 from .broadcast import by, to_parameter, to_vector
+from .dout import as_dout
 from .windows import windows
 
 
@@ -73,9 +74,7 @@ class Convolution:
 
     def backward(self, dout: ArrayLike, *, need_dx: bool = True) -> Array | None:
         """Set dW and db from `dout` (N, FN, OH, OW); return dx (N, C, H, W), or None if it is not needed."""
-        dout = as_array("Convolution.backward", "dout", dout)
-        check_dout("Convolution.backward", dout, self._shape)
-        dtype, compute = result_dtype("Convolution.backward", dout=dout, out=self._dtype)
+        dout, dtype, compute = as_dout("Convolution.backward", dout, self)
         stride, pad, dilation, groups, _ = self._geometry
         dout, x = channels_last(dout, compute), contiguous(self._x, compute)
         weight = contiguous(self._weight, compute)

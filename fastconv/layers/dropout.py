@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from ..arrays import Array, as_array, channels_last, contiguous, dense, from_channels_last, result_dtype
+from ..arrays import Array, as_operand, channels_last, contiguous, dense, from_channels_last
 from ..buffers import empty, empty_like
 from ..dispatch import kernels
-from ..shapes import Shape, check_dout, number
+from ..shapes import Shape, number
+from .dout import as_dout
 
 
 class Dropout:
@@ -73,8 +74,7 @@ class Dropout:
 
         Inverted: ``x * mask / (1 - dropout_ratio)`` in training, else `x` itself.
         """
-        x = as_array("Dropout.forward", "x", x)
-        dtype, compute = result_dtype("Dropout.forward", x=x)
+        x, dtype, compute = as_operand("Dropout.forward", "x", x)
         if not train_flg and self.inverted:
             return x.astype(dtype, copy=False)
         if not train_flg:
@@ -89,9 +89,7 @@ class Dropout:
 
     def backward(self, dout: ArrayLike) -> Array:
         """Return ``dx = dout * mask`` with the mask of the last training pass, scaled as its output was."""
-        dout = as_array("Dropout.backward", "dout", dout)
-        check_dout("Dropout.backward", dout, self._shape)
-        dtype, compute = result_dtype("Dropout.backward", dout=dout, x=self._dtype)
+        dout, dtype, compute = as_dout("Dropout.backward", dout, self)
         dout = _in_order(dout, compute)
         dx = empty_like(dout)
         kernels.dropout_backward(dout, self._mask, dx)

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arrays import Array, as_array, channels_last, from_channels_last, result_dtype
-from ..shapes import Shape, check_dout
+from ..arrays import Array, as_operand, channels_last, from_channels_last
+from ..shapes import Shape
+from .dout import as_dout
 
 
 class Flatten:
@@ -28,8 +29,7 @@ class Flatten:
 
     def forward(self, x: ArrayLike) -> Array:
         """Return (N, D) for `x` (N, ...) of D values a sample: a view on x where its memory and dtype allow it."""
-        x = as_array("Flatten.forward", "x", x)
-        dtype, _ = result_dtype("Flatten.forward", x=x)
+        x, dtype, _ = as_operand("Flatten.forward", "x", x)
         if not x.ndim:
             raise ValueError("Flatten.forward: x is a scalar, expected (N, ...)")
         shape = len(x), math.prod(x.shape[1:])
@@ -38,9 +38,7 @@ class Flatten:
 
     def backward(self, dout: ArrayLike) -> Array:
         """Return `dout` (N, D) in the shape of x."""
-        dout = as_array("Flatten.backward", "dout", dout)
-        check_dout("Flatten.backward", dout, self._shape)
-        dtype, _ = result_dtype("Flatten.backward", dout=dout, out=self._dtype)
+        dout, dtype, _ = as_dout("Flatten.backward", dout, self)
         dx = dout.reshape(self._x_shape)
         if dx.ndim == 4:
             return from_channels_last(channels_last(dx, dtype), dtype)

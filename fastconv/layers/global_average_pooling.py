@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arrays import Array, as_array, channels_last, contiguous, from_channels_last, result_dtype
+from ..arrays import Array, as_operand, channels_last, contiguous, from_channels_last
 from ..dispatch import kernels
-from ..shapes import Shape, check_dout, check_images
+from ..shapes import Shape, check_images
+from .dout import as_dout
 
 
 class GlobalAveragePooling:
@@ -26,8 +27,7 @@ class GlobalAveragePooling:
     def forward(self, x: ArrayLike) -> Array:
         """Return the averages (N, C) of `x` (N, C, H, W)."""
         where = "GlobalAveragePooling.forward"
-        x = as_array(where, "x", x)
-        dtype, compute = result_dtype(where, x=x)
+        x, dtype, compute = as_operand(where, "x", x)
         check_images(where, x.shape)
         N, C, H, W = x.shape
         if not H * W:
@@ -39,9 +39,7 @@ class GlobalAveragePooling:
 
     def backward(self, dout: ArrayLike) -> Array:
         """Return dx (N, C, H, W) for `dout` (N, C): an equal share for each pixel."""
-        dout = as_array("GlobalAveragePooling.backward", "dout", dout)
-        check_dout("GlobalAveragePooling.backward", dout, self._shape)
-        dtype, compute = result_dtype("GlobalAveragePooling.backward", dout=dout, out=self._dtype)
+        dout, dtype, compute = as_dout("GlobalAveragePooling.backward", dout, self)
         N, C, H, W = self._x_shape
         dx = np.empty((N, H, W, C), compute)
         rows = contiguous(dout, compute).reshape(N, 1, 1, C)

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arrays import Array, as_array, channels_last, contiguous, from_channels_last, result_dtype
+from ..arrays import Array, as_operand, channels_last, contiguous, from_channels_last
 from ..dispatch import kernels
-from ..shapes import LARGEST, Shape, check_dout, check_images, number, whole
+from ..shapes import LARGEST, Shape, check_images, number, whole
+from .dout import as_dout
 
 
 class LRN:
@@ -54,8 +55,7 @@ class LRN:
     def forward(self, x: ArrayLike) -> Array:
         """Return the normalized images (N, C, H, W) of `x` (N, C, H, W)."""
         where = "LRN.forward"
-        x = as_array(where, "x", x)
-        dtype, compute = result_dtype(where, x=x)
+        x, dtype, compute = as_operand(where, "x", x)
         check_images(where, x.shape)
         images, settings = channels_last(x, compute), self.settings()
         out = np.empty_like(images)
@@ -65,9 +65,7 @@ class LRN:
 
     def backward(self, dout: ArrayLike) -> Array:
         """Return dx (N, C, H, W) for `dout` (N, C, H, W)."""
-        dout = as_array("LRN.backward", "dout", dout)
-        check_dout("LRN.backward", dout, self._shape)
-        dtype, compute = result_dtype("LRN.backward", dout=dout, out=self._dtype)
+        dout, dtype, compute = as_dout("LRN.backward", dout, self)
         x = contiguous(self._x, compute)
         dx = np.empty_like(x)
         kernels.lrn_backward(channels_last(dout, compute), x, *self._settings, dx)

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arrays import Array, as_array, channels_last, contiguous, from_channels_last, result_dtype
+from ..arrays import Array, as_operand, channels_last, contiguous, from_channels_last
 from ..buffers import empty
 from ..dispatch import kernels
-from ..shapes import Pair, PoolingGeometry, Shape, check_dout, pair, pooling_geometry
+from ..shapes import Pair, PoolingGeometry, Shape, pair, pooling_geometry
+from .dout import as_dout
 from .windows import windows
 
 
@@ -59,8 +60,7 @@ class Pooling:
 
     def forward(self, x: ArrayLike) -> Array:
         """Return the pooled images (N, C, OH, OW) of `x` (N, C, H, W)."""
-        x = as_array("Pooling.forward", "x", x)
-        dtype, compute = result_dtype("Pooling.forward", x=x)
+        x, dtype, compute = as_operand("Pooling.forward", "x", x)
         geometry = pooling_geometry(x.shape, self.pool_h, self.pool_w, self.stride, self.pad, self.ceil_mode)
         window, stride, pad, (N, OH, OW, C) = geometry
         images, out = channels_last(x, compute), empty(geometry.out_shape, compute)
@@ -72,9 +72,7 @@ class Pooling:
 
     def backward(self, dout: ArrayLike) -> Array:
         """Return dx (N, C, H, W) for `dout` (N, C, OH, OW)."""
-        dout = as_array("Pooling.backward", "dout", dout)
-        check_dout("Pooling.backward", dout, self._shape)
-        dtype, compute = result_dtype("Pooling.backward", dout=dout, out=self._dtype)
+        dout, dtype, compute = as_dout("Pooling.backward", dout, self)
         window, stride, pad, _ = self._geometry
         dout = channels_last(dout, compute)
         dx = empty(self._x.shape, compute)

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arrays import Array, Layout, as_array, contiguous, dense, result_dtype
+from ..arrays import Array, Layout, as_operand, contiguous, dense
 from ..buffers import empty_like
 from ..dispatch import kernels
-from ..shapes import Shape, check_dout
+from ..shapes import Shape
+from .dout import as_dout
 
 
 class Relu:
@@ -33,8 +34,7 @@ class Relu:
 
     def forward(self, x: ArrayLike) -> Array:
         """Return max(x, 0) for `x` of any shape, in the memory layout of `x`."""
-        x = as_array("Relu.forward", "x", x)
-        dtype, compute = result_dtype("Relu.forward", x=x)
+        x, dtype, compute = as_operand("Relu.forward", "x", x)
         values, layout = dense(x, compute)
         out = empty_like(values)
         kernels.relu_forward(values, out)
@@ -43,9 +43,7 @@ class Relu:
 
     def backward(self, dout: ArrayLike) -> Array:
         """Return dx: `dout` where x was positive, else 0; `dout` is left as it is."""
-        dout = as_array("Relu.backward", "dout", dout)
-        check_dout("Relu.backward", dout, self._shape)
-        dtype, compute = result_dtype("Relu.backward", dout=dout, out=self._dtype)
+        dout, dtype, compute = as_dout("Relu.backward", dout, self)
         dout = self._layout.dense(dout, compute)
         dx = empty_like(dout)
         kernels.relu_backward(dout, contiguous(self._out, compute), dx)

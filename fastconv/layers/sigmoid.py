@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..arrays import Array, Layout, as_array, contiguous, dense, result_dtype
+from ..arrays import Array, Layout, as_operand, contiguous, dense
 from ..buffers import empty_like
 from ..dispatch import kernels
-from ..shapes import Shape, check_dout
+from ..shapes import Shape
+from .dout import as_dout
 
 
 class Sigmoid:
@@ -34,8 +35,7 @@ class Sigmoid:
 
     def forward(self, x: ArrayLike) -> Array:
         """Return the sigmoid of `x` of any shape, in the memory layout of `x`."""
-        x = as_array("Sigmoid.forward", "x", x)
-        dtype, compute = result_dtype("Sigmoid.forward", x=x)
+        x, dtype, compute = as_operand("Sigmoid.forward", "x", x)
         values, layout = dense(x, compute)
         out = empty_like(values)
         kernels.sigmoid_forward(values, out)
@@ -45,9 +45,7 @@ class Sigmoid:
 
     def backward(self, dout: ArrayLike) -> Array:
         """Return ``dx = dout * (1 - out) * out``."""
-        dout = as_array("Sigmoid.backward", "dout", dout)
-        check_dout("Sigmoid.backward", dout, self._shape)
-        dtype, compute = result_dtype("Sigmoid.backward", dout=dout, out=self._dtype)
+        dout, dtype, compute = as_dout("Sigmoid.backward", dout, self)
         dout = self._layout.dense(dout, compute)
         dx = empty_like(dout)
         kernels.sigmoid_backward(dout, contiguous(self._out, compute), dx)

@@ -72,7 +72,7 @@ class SoftmaxWithLoss:
         labels, soft = self.targets(where, t, N, K)
         y, losses = empty((N, K), compute), np.empty(N, compute)
         kernels.softmax_loss_forward(contiguous(x, compute), labels, y, losses)
-        loss = self.take(float(losses.sum(dtype=np.float64)) / max(N, 1), y, t, labels, soft)
+        loss = self.take(float(np.add.reduce(losses, dtype=np.float64)) / max(N, 1), y, t, labels, soft)
         self.y, self._dtype = y.astype(dtype, copy=False), dtype
         return loss
 

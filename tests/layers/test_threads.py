@@ -33,7 +33,7 @@ def amid_each_line(call, action):
         result = call()
     finally:
         sys.settrace(before)
-    assert len(lines) > 3
+    assert len(lines) >= 3
     return result
 
 

@@ -8,6 +8,11 @@ Matrix Multiplication" (ACM TOMS 34, 2008). The NumPy twin is ../reference/gemm.
                 rows of a lie one after another (packed where a is transposed)
                 tile: MR rows times one line
 
+Where a is no higher than MC, nothing is shared, and threads meet once:
+
+    for some lines of b:                                         (one task: it owns its columns of out)
+        for each block of KC rows: pack it, and take all rows of a with it where they are
+
 Up to THIN rows of a read b where it is (thin.pxd).
 """
 from libc.stddef cimport ptrdiff_t
@@ -15,7 +20,7 @@ from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
-from .common cimport (LINE_BYTES, MAX_MR, MR, SERIAL_SIZE, SERIAL_WORK, SUM_ROWS, Scratch, free_scratch, is_float,
+from .common cimport (LINE_BYTES, MAX_MR, MR, SERIAL_SIZE, SUM_ROWS, Scratch, free_scratch, is_float,
                       new_scratch, parts, real, sum_rows, tile, up_to)
 from .pool cimport parallel_for
 from .thin cimport THIN, Matrices, Thin, cut_thin, run_thin, thin_bytes
@@ -31,6 +36,8 @@ cdef enum:
     PANEL_BYTES = 1 << 22
     ROW_PARTS = 16
     GROUP = 8      # lines packed together: b is read in pieces of GROUP * 64 bytes
+    TASKS = 32     # of lines of b, where nothing is shared
+    SERIAL_PRODUCT = 1 << 16  # lines of multiply-adds that one thread does sooner than two
 
 cdef struct Product:       # of the panel whose blocks are [first, last)
     Matrices size
@@ -40,12 +47,13 @@ cdef struct Product:       # of the panel whose blocks are [first, last)
     void* bias
     void* out
     char* packed           # [last - first][lines][KC][lanes]
-    char* buffers          # [worker][own] bytes, rows of a transposed a
+    char* buffers          # [worker][own] bytes: rows of a transposed a, or lines of b where they are not shared
     ptrdiff_t own
     ptrdiff_t first
     ptrdiff_t last
     ptrdiff_t groups       # per block
     ptrdiff_t rows         # per task
+    ptrdiff_t lines        # per task that shares nothing
     ptrdiff_t line_tasks
 
 cdef struct Columns:
@@ -73,7 +81,12 @@ def gemm(cnp.ndarray a, cnp.ndarray b, cnp.ndarray bias, cnp.ndarray out, int n_
     if s.m <= THIN and s.b_column == 1 and s.n >= s.lanes:
         multiply_thin(&p, n_threads)
     else:
-        multiply(&p, size, n_threads)
+        if s.m * s.lines * max(s.k, 1) < SERIAL_PRODUCT:
+            n_threads = 1
+        if s.m <= MC and s.a_column > 0 and s.k * s.lines * LINE_BYTES <= PANEL_BYTES:  # the tile's steps are positive
+            multiply_apart(&p, n_threads)
+        else:
+            multiply(&p, size, n_threads)
 
 
 def bias_backward(cnp.ndarray dout, cnp.ndarray dbias, int n_threads):
@@ -104,12 +117,25 @@ cdef int multiply_thin(const Product* p, int n_threads) except -1:
     return 0
 
 
+cdef int multiply_apart(Product* p, int n_threads) except -1:
+    """Multiply all rows of a with some lines of b per task."""
+    cdef const Matrices* s = &p.size
+    p.lines = max(1, min(GROUP, parts(s.lines, TASKS)))
+    p.own = p.lines * LINE_BYTES * min(s.k, KC)
+    cdef ptrdiff_t tasks = parts(s.lines, p.lines)
+    n_threads = <int> max(1, min(n_threads, tasks))
+    cdef Scratch scratch = new_scratch(n_threads * p.own)
+    p.buffers = scratch.memory
+    with nogil:
+        parallel_for(n_threads, tasks, lines_task, p)
+    free_scratch(&scratch)
+    return 0
+
+
 cdef int multiply(Product* p, ptrdiff_t item, int n_threads) except -1:
     cdef const Matrices* s = &p.size
     cdef ptrdiff_t block_bytes = s.lines * LINE_BYTES * KC, blocks = max(1, parts(s.k, KC))
     cdef ptrdiff_t panel = min(blocks, max(1, PANEL_BYTES // max(1, block_bytes))), row_tasks
-    if s.m * s.lines * max(s.k, 1) < SERIAL_WORK:
-        n_threads = 1
     p.rows = min(MC, max(MR, parts(parts(s.m, ROW_PARTS), MR) * MR))
     p.groups, p.line_tasks, row_tasks = parts(s.lines, GROUP), parts(s.lines, NC), parts(s.m, p.rows)
     p.own = up_to(p.rows * min(s.k, KC) * item, LINE_BYTES) if s.a_column != 1 else 0
@@ -126,15 +152,28 @@ cdef int multiply(Product* p, ptrdiff_t item, int n_threads) except -1:
     return 0
 
 
+cdef void lines_task(void* context, ptrdiff_t task, int worker) noexcept nogil:
+    cdef const Product* p = <Product*> context
+    cdef ptrdiff_t line = task * p.lines, last = min(p.size.lines, line + p.lines)
+    cdef char* buffer = p.buffers + worker * p.own
+    if p.single:
+        multiply_lines(&p.size, <float*> p.a, <float*> p.b, <float*> p.bias, line, last, <float*> p.out,
+                       <float*> buffer)
+    else:
+        multiply_lines(&p.size, <double*> p.a, <double*> p.b, <double*> p.bias, line, last, <double*> p.out,
+                       <double*> buffer)
+
+
 cdef void pack_task(void* context, ptrdiff_t task, int worker) noexcept nogil:
     cdef const Product* p = <Product*> context
     cdef const Matrices* s = &p.size
     cdef ptrdiff_t block = task // p.groups, line = task % p.groups * GROUP, first = (p.first + block) * KC
-    cdef char* packed = p.packed + block * s.lines * LINE_BYTES * KC
+    cdef ptrdiff_t last = min(line + GROUP, s.lines)
+    cdef char* packed = p.packed + (block * s.lines * KC + line * min(KC, s.k - first)) * LINE_BYTES
     if p.single:
-        pack_group(s, <float*> p.b, first, line, <float*> packed)
+        pack_lines(s, <float*> p.b, first, line, last, <float*> packed)
     else:
-        pack_group(s, <double*> p.b, first, line, <double*> packed)
+        pack_lines(s, <double*> p.b, first, line, last, <double*> packed)
 
 
 cdef void multiply_task(void* context, ptrdiff_t task, int worker) noexcept nogil:
@@ -148,15 +187,16 @@ cdef void multiply_task(void* context, ptrdiff_t task, int worker) noexcept nogi
                         <double*> buffer)
 
 
-cdef void pack_group(const Matrices* s, const real* b, ptrdiff_t first, ptrdiff_t line, real* packed) noexcept nogil:
-    """Write packed [line][depth][lane]: rows [first, first + KC) of GROUP lines of b, zeros behind the last column."""
-    cdef ptrdiff_t depth = min(KC, s.k - first), last = min(line + GROUP, s.lines), k, l, j, used
+cdef void pack_lines(const Matrices* s, const real* b, ptrdiff_t first, ptrdiff_t line, ptrdiff_t last,
+                     real* packed) noexcept nogil:
+    """Write packed [line][depth][lane]: rows [first, first + KC) of some lines of b, zeros behind the last column."""
+    cdef ptrdiff_t depth = min(KC, s.k - first), k, l, j, used
     cdef const real* source
     cdef real* target
     for k in range(depth):
         for l in range(line, last):
             source = b + (first + k) * s.b_row + l * s.lanes * s.b_column
-            target = packed + (l * depth + k) * s.lanes
+            target = packed + ((l - line) * depth + k) * s.lanes
             used = min(s.lanes, s.n - l * s.lanes)
             if s.b_column == 1 and used == s.lanes:
                 memcpy(target, source, LINE_BYTES)
@@ -167,33 +207,45 @@ cdef void pack_group(const Matrices* s, const real* b, ptrdiff_t first, ptrdiff_
                     target[j] = 0
 
 
+cdef void multiply_lines(const Matrices* s, const real* a, const real* b, const real* bias, ptrdiff_t line,
+                         ptrdiff_t last, real* out, real* packed) noexcept nogil:
+    """Multiply all of a with some lines of b."""
+    cdef ptrdiff_t block
+    for block in range(max(1, parts(s.k, KC))):
+        pack_lines(s, b, block * KC, line, last, packed)
+        multiply_block(s, a, bias, block * KC, packed, 0, s.m, line, last, out, NULL)
+
+
 cdef void multiply_blocks(const Product* p, const real* a, const real* bias, const real* packed, ptrdiff_t row,
                           ptrdiff_t line, real* out, real* buffer) noexcept nogil:
     """Add the products of a panel's blocks."""
     cdef const Matrices* s = &p.size
-    cdef ptrdiff_t block
+    cdef ptrdiff_t block, at
     for block in range(p.first, p.last):
-        multiply_block(s, a, bias, block * KC, packed + (block - p.first) * s.lines * s.lanes * KC, row,
-                       min(s.m, row + p.rows), line, min(s.lines, line + NC), out, buffer)
+        at = (block - p.first) * s.lines * KC + line * min(KC, s.k - block * KC)
+        multiply_block(s, a, bias, block * KC, packed + at * s.lanes, row, min(s.m, row + p.rows), line,
+                       min(s.lines, line + NC), out, buffer)
 
 
 cdef void multiply_block(const Matrices* s, const real* a, const real* bias, ptrdiff_t first, const real* packed,
                          ptrdiff_t row, ptrdiff_t last_row, ptrdiff_t first_line, ptrdiff_t last_line, real* out,
                          real* buffer) noexcept nogil:
-    """Add columns [first, first + KC) of some rows of a times packed lines to out; the first block starts at bias."""
+    """Add columns [first, first + KC) of some rows of a times packed lines to out; the first block starts at bias.
+
+    A transposed a is packed to the buffer, if there is one."""
     cdef const real* x[MAX_MR]
     cdef const real* init[MAX_MR]
     cdef real* y[MAX_MR]
     cdef real part[MAX_MR * 16]
     cdef real start[16]
-    cdef ptrdiff_t none = 0, depth = min(KC, s.k - first), line, i, r, used, x_row = s.a_row
+    cdef ptrdiff_t none = 0, depth = min(KC, s.k - first), line, i, r, used, x_row = s.a_row, step = s.a_column
     cdef const real* top = a + row * s.a_row + first * s.a_column
     cdef real* target
-    if s.a_column != 1:
+    if step != 1 and buffer != NULL:
         for r in range(depth):
             for i in range(last_row - row):
                 buffer[i * depth + r] = top[i * s.a_row + r * s.a_column]
-        top, x_row = buffer, depth
+        top, x_row, step = buffer, depth, 1
     memset(start, 0, sizeof(start))
     for line in range(first_line, last_line):
         used = min(s.lanes, s.n - line * s.lanes)
@@ -210,7 +262,7 @@ cdef void multiply_block(const Matrices* s, const real* a, const real* bias, ptr
                     memset(y[i], 0, LINE_BYTES)
                     if r + i < last_row:
                         memcpy(y[i], target, used * sizeof(real))
-            tile(x, &none, 1, depth, 1, packed + line * s.lanes * depth, init, y)
+            tile(x, &none, 1, depth, step, packed + (line - first_line) * s.lanes * depth, init, y)
             if used < s.lanes:
                 for i in range(min(MR, last_row - r)):
                     memcpy(out + (r + i) * s.n + line * s.lanes, y[i], used * sizeof(real))
