@@ -56,7 +56,6 @@ cdef extern from "tile.h" nogil:
                          const float* w, ptrdiff_t w_line, const float* init, float* const* y, ptrdiff_t y_line)
     void tile_less_double(const double* const* x, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length, ptrdiff_t step,
                           const double* w, ptrdiff_t w_line, const double* init, double* const* y, ptrdiff_t y_line)
-    void fetch(const void* p, ptrdiff_t size)
     void tile_single_float(const float* const* x, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length,
                            ptrdiff_t step, const float* w, ptrdiff_t w_line, const float* init, float* const* y,
                            ptrdiff_t y_line)

@@ -2,14 +2,13 @@
 from libc.stddef cimport ptrdiff_t
 from libc.string cimport memcpy
 
-from .common cimport (DOTS, LESS, LINE_BYTES, MAX_MR, MR, WIDE_LINES, WIDE_ROWS, dots, fetch, parts, real, tile, tile_less, tile_row,
+from .common cimport (DOTS, LESS, LINE_BYTES, MAX_MR, MR, WIDE_LINES, WIDE_ROWS, dots, parts, real, tile, tile_less, tile_row,
                       tile_single, tile_wide)
 from .sweep cimport Sweep, band, pitch, run_offsets
 
 cdef enum:
     FEW_PIXELS = 2      # so few that a tile of MR would be mostly unused
     SINGLE_LINES = 4    # lines that tile_single takes
-    NEAR_WEIGHTS = 1 << 20  # bytes that are in L2, or soon
     FEW_OUTPUTS = 3     # so few that a line would be mostly unused
     MOST_PRODUCTS = 1024    # of an output, for which their weights are brought into another order
     WIDE_SUM = 160      # products of a sum from which on the wide tile is ahead
@@ -49,7 +48,6 @@ cdef inline void sweep_band(const Sweep* s, const real* source, const real* pack
     cdef real* target = (out + image * s.out_image + (s.h.first + row * s.h.stride) * s.out_row
                          + s.w.first * s.outputs)
     cdef ptrdiff_t line = first_line
-    cdef bint far = s.groups * s.blocks * s.depth * LINE_BYTES > NEAR_WEIGHTS
     if rows * s.w.grid <= FEW_PIXELS and s.groups == 1:
         run_offsets(s, 0, offset)
         while line + SINGLE_LINES <= min(last_line, s.outputs // s.lanes):
@@ -67,8 +65,7 @@ cdef inline void sweep_band(const Sweep* s, const real* source, const real* pack
             line += WIDE_LINES
             continue
         sweep_line(s, top, rows, offset, packed + line * s.depth * s.lanes, bias_lines + line * s.lanes,
-                   target + group * s.group_outputs + block * s.lanes, min(s.lanes, s.group_outputs - block * s.lanes), relu,
-                   packed + (line + 1) * s.depth * s.lanes if far and line + 1 < s.groups * s.blocks else NULL)
+                   target + group * s.group_outputs + block * s.lanes, min(s.lanes, s.group_outputs - block * s.lanes), relu)
         line += 1
 
 
@@ -144,8 +141,7 @@ cdef inline void sweep_lines(const Sweep* s, const real* top, ptrdiff_t rows, co
 
 
 cdef inline void sweep_line(const Sweep* s, const real* top, ptrdiff_t rows, const ptrdiff_t* offset, const real* weight,
-                     const real* bias, real* target, ptrdiff_t used, bint relu,
-                     const real* next_weight) noexcept nogil:
+                     const real* bias, real* target, ptrdiff_t used, bint relu) noexcept nogil:
     """Take the tile over all pixels of a band for one line of outputs: row by row where nothing much is wasted at the rows'
     ends, or where sums are short, else over a flat list of the pixels."""
     cdef const real* x[MAX_MR]
@@ -170,7 +166,6 @@ cdef inline void sweep_line(const Sweep* s, const real* top, ptrdiff_t rows, con
     for i in range(MR):
         init[i] = bias
     cdef ptrdiff_t height = LESS if parts(pixels, LESS) * LESS < parts(pixels, MR) * MR else MR
-    cdef ptrdiff_t ahead = s.depth * s.lanes // parts(pixels, height)
     while done < pixels:
         for i in range(height):
             if done + i < pixels:
@@ -183,8 +178,6 @@ cdef inline void sweep_line(const Sweep* s, const real* top, ptrdiff_t rows, con
             else:
                 x[i] = x[0]
                 y[i] = buffer + i * s.lanes
-        if next_weight != NULL:
-            fetch(next_weight + done // height * ahead, ahead * sizeof(real))
         if height == MR:
             tile(x, offset, s.runs, s.length, 1, weight, init, y)
         else:

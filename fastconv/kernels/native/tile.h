@@ -64,11 +64,6 @@
 #define DOTS 4
 #define FEW_ROWS 4
 
-/* Have so many bytes brought into the L2 cache. */
-static inline __attribute__((always_inline, unused)) void fetch(const void *p, ptrdiff_t size) {
-    for (ptrdiff_t i = 0; i < size; i += LINE_BYTES) __builtin_prefetch((const char *)p + i, 0, 2);
-}
-
 #define REAL float
 #define INTEGER int32_t
 #define TYPED(name) name##_float

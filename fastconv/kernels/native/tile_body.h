@@ -47,18 +47,21 @@ static __attribute__((unused)) void TYPED(largest_line)(const REAL *x, ptrdiff_t
 }
 
 /* y[i][0..NR) = init[i][0..NR) + sum over r < runs, k < length of x[i][offset[r] + k*step] * w[(r*length + k)*NR + 0..NR)
- * for i < MR. init may be y. Each row's sum is taken in the same order wherever the row stands in the tile. */
+ * for i < MR. init may be y. Each row's sum is taken in the same order wherever the row stands in the tile. Meanwhile the lines behind
+ * w, most often those of the next sum, are brought into the L2 cache. */
 static __attribute__((unused)) void TYPED(tile)(const REAL *const *x, const ptrdiff_t *offset, ptrdiff_t runs, ptrdiff_t length, ptrdiff_t step,
                         const REAL *w, const REAL *const *init, REAL *const *y) {
 #define DECLARE(i) TYPED(line) a##i = TYPED(load)(init[i]);
     EACH_ROW(DECLARE)
 #undef DECLARE
+    const ptrdiff_t behind = runs * length * (LINE_BYTES / (ptrdiff_t)sizeof(REAL));
     for (ptrdiff_t r = 0; r < runs; r++) {
 #define START(i) const REAL *x##i = x[i] + offset[r];
         EACH_ROW(START)
 #undef START
         for (ptrdiff_t k = 0; k < length * step; k += step) {
             const TYPED(line) b = TYPED(load)(w);
+            __builtin_prefetch(w + behind, 0, 2);
             w += LINE_BYTES / sizeof(REAL);
 #define ADD(i) a##i = TYPED(fma)(a##i, x##i[k], b);
             EACH_ROW(ADD)
