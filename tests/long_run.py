@@ -2,8 +2,8 @@
 
 DeepConvNet on small batches of the embedded digits, in between predictions of batches of many sizes, layers of their
 own and copies of the network. A JSONL file takes a line of the resident memory and of the median time of a step, and
-of the processor's time for all, for every thousand steps; the last line is the judgement. The exit code is 1 where the memory grew by more than --growth MB
-between a tenth of the steps and the end.
+of the processor's time for all, for every thousand steps; the last line is the judgement. The exit code is 1 where
+the memory grew by more than --growth MB between a tenth of the steps and the end.
 """
 from __future__ import annotations
 

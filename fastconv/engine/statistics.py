@@ -56,13 +56,31 @@ class Folded:
         self.dtype = dtype
         self.eps = np.concatenate([np.full(s.frame.features, s.layer.eps) for s in self.statistics if s is not None]
                                   or [np.empty(0)])
+        self._layers = [s.layer for s in self.statistics if s is not None]
+        self._last: tuple[list[tuple[int, ...]], bytes] | None = None
+        self._result: list[tuple[Any, Any]] = []
 
     def biases_and_scales(self, biases: list[np.ndarray | None]) -> list[tuple[Any, Any]]:
-        """Return for each filter its bias, and the factor of each output's weights or None."""
+        """Return for each filter its bias, and the factor of each output's weights or None.
+
+        Folded ones are the same arrays as the last time, as long as what they follow from has the same values.
+        """
+        if not self._layers:
+            return [(b, None) for b in biases]
+        given = [b for b in biases if b is not None]
+        for layer in self._layers:
+            given += layer.gamma, layer.beta, layer.running_mean, layer.running_var
+        if not all(type(a) is np.ndarray and a.dtype is self.dtype for a in given):
+            return self._fold(biases)
+        now = [a.shape for a in given], np.concatenate(given, axis=None).tobytes()
+        if now != self._last:
+            self._result, self._last = self._fold(biases), now
+        return [(b, None) if s is None else folded
+                for b, s, folded in zip(biases, self.statistics, self._result, strict=True)]
+
+    def _fold(self, biases: list[np.ndarray | None]) -> list[tuple[Any, Any]]:
         columns = [None if s is None else s.columns(False)[:4] for s in self.statistics]
         given = [c for c in columns if c is not None]
-        if not given:
-            return [(b, None) for b in biases]
         gamma, beta, mean, var = (np.concatenate(c, dtype=np.float64) for c in zip(*given, strict=True))
         own = np.concatenate([np.zeros(len(c[0])) if b is None else b
                               for b, c in zip(biases, columns, strict=True) if c is not None])
@@ -73,6 +91,13 @@ class Folded:
         first = 0
         for b, c in zip(biases, columns, strict=True):
             last = first + (0 if c is None else len(c[0]))
-            result.append((b, None) if c is None else (all_biases[first:last], all_scales[first:last]))
+            result.append((b, None) if c is None else (_constant(all_biases[first:last]), _constant(all_scales[first:last])))
             first = last
         return result
+
+
+def _constant(a: np.ndarray) -> np.ndarray:
+    """Return a read-only copy, of which a plan knows that it stays as it is."""
+    a = a.copy()
+    a.flags.writeable = False
+    return a

@@ -24,6 +24,14 @@ cdef extern from "tile.h" nogil:
                         const float* w, const float* init, bint relu, float* y, ptrdiff_t y_step)
     void tile_row_double(const double* x, ptrdiff_t x_step, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length,
                          const double* w, const double* init, bint relu, double* y, ptrdiff_t y_step)
+    void largest_line_float(const float* x, ptrdiff_t row, ptrdiff_t column, ptrdiff_t h, ptrdiff_t w, float* out)
+    void largest_line_double(const double* x, ptrdiff_t row, ptrdiff_t column, ptrdiff_t h, ptrdiff_t w, double* out)
+    const ptrdiff_t WIDE_ROWS
+    const ptrdiff_t WIDE_LINES
+    void tile_wide_float(const float* const* x, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length, const float* w,
+                         ptrdiff_t w_line, const float* init, bint relu, float* const* y, const float* ahead)
+    void tile_wide_double(const double* const* x, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length, const double* w,
+                          ptrdiff_t w_line, const double* init, bint relu, double* const* y, const double* ahead)
     const ptrdiff_t FEW_ROWS
     void few_rows_line_float(const float* x, ptrdiff_t x_row, ptrdiff_t x_step, int rows, ptrdiff_t length, const float* w,
                              ptrdiff_t w_step, float* y, ptrdiff_t y_row)
@@ -48,7 +56,6 @@ cdef extern from "tile.h" nogil:
                          const float* w, ptrdiff_t w_line, const float* init, float* const* y, ptrdiff_t y_line)
     void tile_less_double(const double* const* x, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length, ptrdiff_t step,
                           const double* w, ptrdiff_t w_line, const double* init, double* const* y, ptrdiff_t y_line)
-    void fetch(const void* p, ptrdiff_t size)
     void tile_single_float(const float* const* x, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length,
                            ptrdiff_t step, const float* w, ptrdiff_t w_line, const float* init, float* const* y,
                            ptrdiff_t y_line)
@@ -81,6 +88,21 @@ cdef inline void tile_row(const real* x, ptrdiff_t x_step, const ptrdiff_t* offs
         tile_row_float(x, x_step, offset, runs, length, w, init, relu, y, y_step)
     else:
         tile_row_double(x, x_step, offset, runs, length, w, init, relu, y, y_step)
+
+
+cdef inline void largest_line(const real* x, ptrdiff_t row, ptrdiff_t column, ptrdiff_t h, ptrdiff_t w, real* out) noexcept nogil:
+    if real is float:
+        largest_line_float(x, row, column, h, w, out)
+    else:
+        largest_line_double(x, row, column, h, w, out)
+
+
+cdef inline void tile_wide(const real* const* x, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length, const real* w,
+                           ptrdiff_t w_line, const real* init, bint relu, real* const* y, const real* ahead) noexcept nogil:
+    if real is float:
+        tile_wide_float(x, offset, runs, length, w, w_line, init, relu, y, ahead)
+    else:
+        tile_wide_double(x, offset, runs, length, w, w_line, init, relu, y, ahead)
 
 
 cdef inline void few_rows(const real* x, ptrdiff_t x_row, ptrdiff_t x_step, int rows, ptrdiff_t length, const real* w,

@@ -2,15 +2,16 @@
 from libc.stddef cimport ptrdiff_t
 from libc.string cimport memcpy
 
-from .common cimport DOTS, LESS, LINE_BYTES, MAX_MR, MR, dots, fetch, parts, real, tile, tile_less, tile_row, tile_single
+from .common cimport (DOTS, LESS, LINE_BYTES, MAX_MR, MR, WIDE_LINES, WIDE_ROWS, dots, parts, real, tile, tile_less, tile_row,
+                      tile_single, tile_wide)
 from .sweep cimport Sweep, band, pitch, run_offsets
 
 cdef enum:
     FEW_PIXELS = 2      # so few that a tile of MR would be mostly unused
     SINGLE_LINES = 4    # lines that tile_single takes
-    NEAR_WEIGHTS = 1 << 20  # bytes that are in L2, or soon
     FEW_OUTPUTS = 3     # so few that a line would be mostly unused
     MOST_PRODUCTS = 1024    # of an output, for which their weights are brought into another order
+    WIDE_SUM = 160      # products of a sum from which on the wide tile is ahead
     SHORT = 64          # products of a sum that takes hardly longer than to set up a tile's pointers
 
 
@@ -47,19 +48,24 @@ cdef inline void sweep_band(const Sweep* s, const real* source, const real* pack
     cdef real* target = (out + image * s.out_image + (s.h.first + row * s.h.stride) * s.out_row
                          + s.w.first * s.outputs)
     cdef ptrdiff_t line = first_line
-    cdef bint far = s.groups * s.blocks * s.depth * LINE_BYTES > NEAR_WEIGHTS
     if rows * s.w.grid <= FEW_PIXELS and s.groups == 1:
         run_offsets(s, 0, offset)
         while line + SINGLE_LINES <= min(last_line, s.outputs // s.lanes):
             few_pixels(s, top, rows, offset, packed + line * s.depth * s.lanes, bias_lines + line * s.lanes,
                        target + line * s.lanes, relu)
             line += SINGLE_LINES
+    cdef ptrdiff_t group, block, whole = s.group_outputs // s.lanes
+    cdef bint wide = wide_pays(s, rows * s.w.grid)
     while line < last_line:
-        run_offsets(s, line // s.blocks, offset)
+        group, block = line // s.blocks, line % s.blocks
+        run_offsets(s, group, offset)
+        if wide and min(last_line - line, whole - block) >= WIDE_LINES:
+            sweep_lines(s, top, rows, offset, packed + line * s.depth * s.lanes, bias_lines + line * s.lanes,
+                        target + group * s.group_outputs + block * s.lanes, relu, s.groups * s.blocks - line)
+            line += WIDE_LINES
+            continue
         sweep_line(s, top, rows, offset, packed + line * s.depth * s.lanes, bias_lines + line * s.lanes,
-                   target + line // s.blocks * s.group_outputs + line % s.blocks * s.lanes,
-                   min(s.lanes, s.group_outputs - line % s.blocks * s.lanes), relu,
-                   packed + (line + 1) * s.depth * s.lanes if far and line + 1 < s.groups * s.blocks else NULL)
+                   target + group * s.group_outputs + block * s.lanes, min(s.lanes, s.group_outputs - block * s.lanes), relu)
         line += 1
 
 
@@ -103,9 +109,39 @@ cdef inline void few_pixels(const Sweep* s, const real* top, ptrdiff_t rows, con
                     y[f] = 0 if y[f] <= 0 else y[f]
 
 
+cdef inline bint wide_pays(const Sweep* s, ptrdiff_t pixels) noexcept nogil:
+    """Say whether tiles of WIDE_LINES lines take fewer cycles: by a sixteenth for as many rows, unless all their results at once
+    are more than the caches take while a sum runs."""
+    return (WIDE_LINES > 1 and pixels >= WIDE_ROWS and s.depth >= WIDE_SUM
+            and parts(pixels, WIDE_ROWS) * WIDE_ROWS <= parts(pixels, MR) * MR + pixels // 16)
+
+
+cdef inline void sweep_lines(const Sweep* s, const real* top, ptrdiff_t rows, const ptrdiff_t* offset, const real* weight,
+                             const real* bias, real* target, bint relu, ptrdiff_t lines) noexcept nogil:
+    """Take the wide tile over all pixels of a band for WIDE_LINES of so many lines of outputs; the last tile may do some pixels again.
+
+    Each of the first tiles has a line fetched that comes behind them.
+    """
+    cdef const real* x[WIDE_ROWS]
+    cdef real* y[WIDE_ROWS]
+    cdef ptrdiff_t pixels = rows * s.w.grid, line = s.depth * s.lanes, first, h, w, i, j
+    cdef ptrdiff_t x_row = s.h.step * pitch(s), x_step = s.w.step * s.channels
+    cdef ptrdiff_t y_row = s.h.stride * s.out_row, y_step = s.w.stride * s.outputs
+    for i in range(parts(pixels, WIDE_ROWS)):
+        first = min(i * WIDE_ROWS, pixels - WIDE_ROWS)
+        h, w = first // s.w.grid, first % s.w.grid
+        for j in range(WIDE_ROWS):
+            x[j] = top + h * x_row + w * x_step
+            y[j] = target + h * y_row + w * y_step
+            w += 1
+            if w == s.w.grid:
+                w, h = 0, h + 1
+        tile_wide(x, offset, s.runs, s.length, weight, line, bias, relu, y,
+                  weight + (WIDE_LINES + i) * line if i < WIDE_LINES and WIDE_LINES + i < lines else weight)
+
+
 cdef inline void sweep_line(const Sweep* s, const real* top, ptrdiff_t rows, const ptrdiff_t* offset, const real* weight,
-                     const real* bias, real* target, ptrdiff_t used, bint relu,
-                     const real* next_weight) noexcept nogil:
+                     const real* bias, real* target, ptrdiff_t used, bint relu) noexcept nogil:
     """Take the tile over all pixels of a band for one line of outputs: row by row where nothing much is wasted at the rows'
     ends, or where sums are short, else over a flat list of the pixels."""
     cdef const real* x[MAX_MR]
@@ -130,7 +166,6 @@ cdef inline void sweep_line(const Sweep* s, const real* top, ptrdiff_t rows, con
     for i in range(MR):
         init[i] = bias
     cdef ptrdiff_t height = LESS if parts(pixels, LESS) * LESS < parts(pixels, MR) * MR else MR
-    cdef ptrdiff_t ahead = s.depth * s.lanes // parts(pixels, height)
     while done < pixels:
         for i in range(height):
             if done + i < pixels:
@@ -143,8 +178,6 @@ cdef inline void sweep_line(const Sweep* s, const real* top, ptrdiff_t rows, con
             else:
                 x[i] = x[0]
                 y[i] = buffer + i * s.lanes
-        if next_weight != NULL:
-            fetch(next_weight + done // height * ahead, ahead * sizeof(real))
         if height == MR:
             tile(x, offset, s.runs, s.length, 1, weight, init, y)
         else:

@@ -9,7 +9,7 @@
 from libc.stddef cimport ptrdiff_t
 from libc.string cimport memset
 
-from .common cimport LINE_BYTES, MAX_MR, MR, parts, real, tile, up_to
+from .common cimport LINE_BYTES, MAX_MR, MR, WIDE_LINES, parts, real, tile, up_to
 from .direct cimport sweep_band
 from .pool cimport parallel_for
 from .relu_pool cimport relu_pool_rows
@@ -60,7 +60,7 @@ cdef inline void cut_direct(Job* j) noexcept nogil:
     if j.images * s.bands < TASKS and j.lines * s.depth * LINE_BYTES <= WEIGHT_BYTES:
         split_rows(s, min(s.rows, max(4, parts(j.images * s.h.grid, TASKS))))
     if j.images * s.bands < TASKS and even == 1:
-        j.chunk = parts(j.lines, parts(TASKS, j.images * s.bands))
+        j.chunk = up_to(parts(j.lines, parts(TASKS, j.images * s.bands)), WIDE_LINES)
     if even == 2:             # the pooling needs pairs of rows, and all lines
         split_rows(s, up_to(s.rows, 2))
     j.chunks = parts(j.lines, j.chunk)

@@ -51,14 +51,18 @@
 /* rows of a tile for images whose pixels leave less of it unused: 49 are 7 times 7 */
 #define LESS (MR - 1)
 
+/* rows and lines of a tile that loads a value of x once for several lines, where there are 32 registers of a whole line each */
+#if defined(__AVX512F__)
+#define WIDE_ROWS 7
+#define WIDE_LINES 4
+#else
+#define WIDE_ROWS MR
+#define WIDE_LINES 1
+#endif
+
 /* pixels that share a line of weights where outputs are few, and rows that share one of w where rows are */
 #define DOTS 4
 #define FEW_ROWS 4
-
-/* Have so many bytes brought into the L2 cache. */
-static inline __attribute__((always_inline, unused)) void fetch(const void *p, ptrdiff_t size) {
-    for (ptrdiff_t i = 0; i < size; i += LINE_BYTES) __builtin_prefetch((const char *)p + i, 0, 2);
-}
 
 #define REAL float
 #define INTEGER int32_t

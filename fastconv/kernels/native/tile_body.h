@@ -28,19 +28,40 @@ static inline __attribute__((always_inline, unused)) TYPED(line) TYPED(positive)
     return a;
 }
 
+/* the larger of each two values; nan wins */
+static inline __attribute__((always_inline, unused)) TYPED(line) TYPED(larger_of)(TYPED(line) a, TYPED(line) x) {
+    for (int j = 0; j < VECTORS; j++) {
+        const TYPED(integers) wins = (x.v[j] > a.v[j]) | (x.v[j] != x.v[j]);
+        a.v[j] = (TYPED(vector))(((TYPED(integers))x.v[j] & wins) | ((TYPED(integers))a.v[j] & ~wins));
+    }
+    return a;
+}
+
+/* out[0..NR) = the largest of the lines at x[i*row + j*column] for i < h, j < w */
+static __attribute__((unused)) void TYPED(largest_line)(const REAL *x, ptrdiff_t row, ptrdiff_t column, ptrdiff_t h, ptrdiff_t w,
+                                                        REAL *out) {
+    TYPED(line) a = TYPED(load)(x);
+    for (ptrdiff_t i = 0; i < h; i++)
+        for (ptrdiff_t j = 0; j < w; j++) a = TYPED(larger_of)(a, TYPED(load)(x + i * row + j * column));
+    TYPED(store)(out, a);
+}
+
 /* y[i][0..NR) = init[i][0..NR) + sum over r < runs, k < length of x[i][offset[r] + k*step] * w[(r*length + k)*NR + 0..NR)
- * for i < MR. init may be y. Each row's sum is taken in the same order wherever the row stands in the tile. */
+ * for i < MR. init may be y. Each row's sum is taken in the same order wherever the row stands in the tile. Meanwhile the lines behind
+ * w, most often those of the next sum, are brought into the L2 cache. */
 static __attribute__((unused)) void TYPED(tile)(const REAL *const *x, const ptrdiff_t *offset, ptrdiff_t runs, ptrdiff_t length, ptrdiff_t step,
                         const REAL *w, const REAL *const *init, REAL *const *y) {
 #define DECLARE(i) TYPED(line) a##i = TYPED(load)(init[i]);
     EACH_ROW(DECLARE)
 #undef DECLARE
+    const ptrdiff_t behind = runs * length * (LINE_BYTES / (ptrdiff_t)sizeof(REAL));
     for (ptrdiff_t r = 0; r < runs; r++) {
 #define START(i) const REAL *x##i = x[i] + offset[r];
         EACH_ROW(START)
 #undef START
         for (ptrdiff_t k = 0; k < length * step; k += step) {
             const TYPED(line) b = TYPED(load)(w);
+            __builtin_prefetch(w + behind, 0, 2);
             w += LINE_BYTES / sizeof(REAL);
 #define ADD(i) a##i = TYPED(fma)(a##i, x##i[k], b);
             EACH_ROW(ADD)
@@ -72,6 +93,30 @@ static __attribute__((unused)) void TYPED(tile_row)(const REAL *x, ptrdiff_t x_s
 #define STORE(i) TYPED(store)(y + i * y_step, relu ? TYPED(positive)(a##i) : a##i);
     EACH_ROW(STORE)
 #undef STORE
+}
+
+/* The same as tile for WIDE_LINES lines, whose weights are w_line apart and whose outputs follow one another; of what comes out the
+ * positive part, with relu. Meanwhile as many lines as a sum has products are brought from `ahead` into the L2 cache. */
+static __attribute__((unused)) void TYPED(tile_wide)(const REAL *const *x, const ptrdiff_t *offset, ptrdiff_t runs, ptrdiff_t length,
+                                                     const REAL *w, ptrdiff_t w_line, const REAL *init, int relu, REAL *const *y,
+                                                     const REAL *ahead) {
+    enum { LANES = LINE_BYTES / sizeof(REAL) };
+    TYPED(line) a[WIDE_ROWS][WIDE_LINES], b[WIDE_LINES];
+    const REAL *row[WIDE_ROWS];
+    for (int i = 0; i < WIDE_ROWS; i++)
+        for (int j = 0; j < WIDE_LINES; j++) a[i][j] = TYPED(load)(init + j * LANES);
+    for (ptrdiff_t r = 0; r < runs; r++) {
+        _Pragma("GCC unroll 8") for (int i = 0; i < WIDE_ROWS; i++) row[i] = x[i] + offset[r];
+        for (ptrdiff_t k = 0; k < length; k++, w += LANES, ahead += LANES) {
+            __builtin_prefetch(ahead, 0, 2);
+            _Pragma("GCC unroll 4") for (int j = 0; j < WIDE_LINES; j++) b[j] = TYPED(load)(w + j * w_line);
+            _Pragma("GCC unroll 8") for (int i = 0; i < WIDE_ROWS; i++)
+                _Pragma("GCC unroll 4") for (int j = 0; j < WIDE_LINES; j++) a[i][j] = TYPED(fma)(a[i][j], row[i][k], b[j]);
+        }
+    }
+    _Pragma("GCC unroll 8") for (int i = 0; i < WIDE_ROWS; i++)
+        _Pragma("GCC unroll 4") for (int j = 0; j < WIDE_LINES; j++)
+            TYPED(store)(y[i] + j * LANES, relu ? TYPED(positive)(a[i][j]) : a[i][j]);
 }
 
 /* total[0..NR) += the lines at y, y + step, ... */

@@ -2,7 +2,7 @@
 from libc.stddef cimport ptrdiff_t
 from libc.string cimport memcpy, memset
 
-from .common cimport LINE_BYTES, parts, real, sum_lines
+from .common cimport LINE_BYTES, largest_line, parts, real, sum_lines
 from .max_line cimport larger, take
 
 cdef struct Pool:       # one image
@@ -53,14 +53,15 @@ cdef inline void max_row(const Pool* s, const real* image, ptrdiff_t oh, real* o
         v = inside(s, oh, ow)
         for line in range(parts(s.c, lanes)):
             used = min(lanes, s.c - line * lanes)
-            copy(best, image + v.h0 * s.x_row + v.w0 * s.c + line * lanes, used)
+            x = image + v.h0 * s.x_row + v.w0 * s.c + line * lanes
+            if used == lanes:
+                largest_line(x, s.x_row, s.c, v.h1 - v.h0, v.w1 - v.w0, out + line * lanes)
+                continue
+            copy(best, x, used)
             for h in range(v.h0, v.h1):
                 for w in range(v.w0, v.w1):
-                    x = image + h * s.x_row + w * s.c + line * lanes
-                    if used < lanes:
-                        copy(some, x, used)
-                        x = some
-                    larger(x, best)
+                    copy(some, image + h * s.x_row + w * s.c + line * lanes, used)
+                    larger(some, best)
             copy(out + line * lanes, best, used)
         out += s.c
 
