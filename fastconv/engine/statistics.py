@@ -67,7 +67,7 @@ class Folded:
         """
         if not self._layers:
             return [(b, None) for b in biases]
-        given = [b for b in biases if b is not None]
+        given: list[Any] = [b for b in biases if b is not None]
         for layer in self._layers:
             given += layer.gamma, layer.beta, layer.running_mean, layer.running_var
         if not all(type(a) is np.ndarray and a.dtype is self.dtype for a in given):
@@ -91,7 +91,10 @@ class Folded:
         first = 0
         for b, c in zip(biases, columns, strict=True):
             last = first + (0 if c is None else len(c[0]))
-            result.append((b, None) if c is None else (_constant(all_biases[first:last]), _constant(all_scales[first:last])))
+            folded: tuple[Any, Any] = b, None
+            if c is not None:
+                folded = _constant(all_biases[first:last]), _constant(all_scales[first:last])
+            result.append(folded)
             first = last
         return result
 
