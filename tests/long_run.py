@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import gc
 import json
 import platform
 import statistics
@@ -62,10 +63,12 @@ class Training:
         if step % 25 == 0:
             self._by_layers(self.rng.choice(FEW))
         if step % 500 == 0:
+            gc.collect()  # the last copy, so that never two of them need memory at once
             copy.deepcopy(self.network).predict(self._images(self.rng.choice(SIZES)))
 
     def settle(self) -> None:
         """Do all that takes memory with the largest batch: what is measured then does not depend on the last one."""
+        gc.collect()
         copy.deepcopy(self.network).predict(self._images(SIZES[-1]))
         self._by_layers(FEW[-1])
 
