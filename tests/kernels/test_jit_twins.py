@@ -16,6 +16,7 @@ from fastconv.kernels.jit.lines import (  # noqa: E402
     all_finite,
     copy,
     fill,
+    lanes_of,
     load,
     multiply_added,
     positive,
@@ -66,6 +67,7 @@ def moved(a, b, c, d, y):
 def filled(a, b, c, d, y):
     store(y, AT, fill(a, a[7]))
     store(y, 61, fill(a, 2))
+    y[80] = lanes_of(a)
 
 
 def sums_and_products(a, b, c, d, y):
