@@ -81,10 +81,12 @@ static __attribute__((unused)) void TYPED(tile_row)(const REAL *x, ptrdiff_t x_s
 #define DECLARE(i) TYPED(line) a##i = TYPED(load)(init);
     EACH_ROW(DECLARE)
 #undef DECLARE
+    const ptrdiff_t behind = runs * length * (LINE_BYTES / (ptrdiff_t)sizeof(REAL));
     for (ptrdiff_t r = 0; r < runs; r++) {
         const REAL *row = x + offset[r];
         for (ptrdiff_t k = 0; k < length; k++, row++, w += LINE_BYTES / sizeof(REAL)) {
             const TYPED(line) b = TYPED(load)(w);
+            __builtin_prefetch(w + behind, 0, 2);
 #define ADD(i) a##i = TYPED(fma)(a##i, row[i * x_step], b);
             EACH_ROW(ADD)
 #undef ADD
