@@ -51,6 +51,8 @@ CASES = [
     Case((2, 5, 6, 6), (4, 3, 2), pad=(1, 0), groups=2),
     Case((2, 6, 5, 5), (5, 3, 3), pad=(1, 1), groups=5),  # depthwise
     Case((1, 6, 7, 3), (6, 3, 3), stride=(2, 2), pad=(1, 1), groups=3),  # depthwise, two filters per channel
+    Case((2, 6, 5, 37), (37, 3, 3), pad=(1, 1), groups=37),  # depthwise, lines of channels and some left over
+    Case((1, 9, 7, 20), (20, 5, 2), stride=(2, 1), pad=(2, 1), dilation=(1, 3), groups=20),
     Case((1, 6, 5, 16), (32, 3, 3), pad=(1, 1), dilation=(1, 2), groups=2),
     Case((2, 1, 33, 2), (8, 1, 5), pad=(0, 2)),
     Case((2, 33, 1, 2), (6, 5, 1), stride=(3, 1)),

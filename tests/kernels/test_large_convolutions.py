@@ -20,6 +20,12 @@ LARGE = [
     Case((3, 14, 14, 32), (32, 3, 3), pad=(2, 2)),
     Case((3, 8, 8, 32), (64, 3, 3), pad=(1, 1)),
     Case((3, 8, 8, 64), (64, 3, 3), pad=(1, 1)),
+    # sums long enough for tiles of several lines, and outputs that are no multiple of such
+    Case((1, 11, 13, 176), (70, 1, 1)),
+    Case((2, 15, 13, 40), (144, 3, 3), stride=(2, 2), pad=(1, 1)),
+    Case((1, 9, 14, 128), (144, 3, 1), groups=2),
+    Case((2, 7, 7, 512), (64, 1, 1)),
+    Case((3, 28, 20, 130), (130, 3, 3), pad=(1, 1), groups=130),
 ]
 
 

@@ -26,6 +26,14 @@ cdef extern from "tile.h" nogil:
                          const double* w, const double* init, bint relu, double* y, ptrdiff_t y_step)
     void largest_line_float(const float* x, ptrdiff_t row, ptrdiff_t column, ptrdiff_t h, ptrdiff_t w, float* out)
     void largest_line_double(const double* x, ptrdiff_t row, ptrdiff_t column, ptrdiff_t h, ptrdiff_t w, double* out)
+    void depthwise_row_float(const float* x, ptrdiff_t x_step, const ptrdiff_t* offset, ptrdiff_t taps, const float* w,
+                             const float* bias, bint relu, float* y, ptrdiff_t y_step, ptrdiff_t count)
+    void depthwise_row_double(const double* x, ptrdiff_t x_step, const ptrdiff_t* offset, ptrdiff_t taps, const double* w,
+                              const double* bias, bint relu, double* y, ptrdiff_t y_step, ptrdiff_t count)
+    void depthwise_taps_float(const float* x, ptrdiff_t x_step, const ptrdiff_t* offset, const float* dy, ptrdiff_t dy_step,
+                              ptrdiff_t count, float* sums)
+    void depthwise_taps_double(const double* x, ptrdiff_t x_step, const ptrdiff_t* offset, const double* dy, ptrdiff_t dy_step,
+                               ptrdiff_t count, double* sums)
     const ptrdiff_t WIDE_ROWS
     const ptrdiff_t WIDE_LINES
     void tile_wide_float(const float* const* x, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length, const float* w,
@@ -95,6 +103,22 @@ cdef inline void largest_line(const real* x, ptrdiff_t row, ptrdiff_t column, pt
         largest_line_float(x, row, column, h, w, out)
     else:
         largest_line_double(x, row, column, h, w, out)
+
+
+cdef inline void depthwise_row(const real* x, ptrdiff_t x_step, const ptrdiff_t* offset, ptrdiff_t taps, const real* w,
+                               const real* bias, bint relu, real* y, ptrdiff_t y_step, ptrdiff_t count) noexcept nogil:
+    if real is float:
+        depthwise_row_float(x, x_step, offset, taps, w, bias, relu, y, y_step, count)
+    else:
+        depthwise_row_double(x, x_step, offset, taps, w, bias, relu, y, y_step, count)
+
+
+cdef inline void depthwise_taps(const real* x, ptrdiff_t x_step, const ptrdiff_t* offset, const real* dy, ptrdiff_t dy_step,
+                                ptrdiff_t count, real* sums) noexcept nogil:
+    if real is float:
+        depthwise_taps_float(x, x_step, offset, dy, dy_step, count, sums)
+    else:
+        depthwise_taps_double(x, x_step, offset, dy, dy_step, count, sums)
 
 
 cdef inline void tile_wide(const real* const* x, const ptrdiff_t* offset, ptrdiff_t runs, ptrdiff_t length, const real* w,

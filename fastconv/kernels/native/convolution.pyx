@@ -13,6 +13,7 @@ cimport numpy as cnp
 from fastconv.kernels import settings
 
 from .common cimport LINE_BYTES, SERIAL_WORK, Scratch, free_scratch, is_float, new_scratch, parts, real, up_to
+from .depthwise cimport is_depthwise
 from .direct cimport pack_bias, pack_line
 from .gradient cimport add_lanes, gradient_lane, gradient_scratch
 from .parallel_sweep cimport (FEW_TILES, TASKS, Job, cut_direct, cut_winograd, input_task, points_bytes, run_direct,
@@ -213,6 +214,8 @@ cdef int weight_gradient(Call* call, int n_threads) except -1:
     call.units, call.lane_size = job.images * s.bands, lane_bytes // job.item
     call.lanes = max(1, min(min(call.units, SUMS), SUMS_BYTES // lane_bytes))
     job.chunk = parts(job.lines, min(job.lines, parts(TASKS, call.lanes))) if call.lanes < SUMS // 2 else job.lines
+    if is_depthwise(s):
+        job.chunk = up_to(job.chunk, s.lanes)
     job.chunks = parts(job.lines, job.chunk)
     job.own = up_to(band_size(s) * job.item + gradient_scratch(s), LINE_BYTES)
     cdef Scratch scratch = new_scratch(call.lanes * lane_bytes + n_threads * job.own)

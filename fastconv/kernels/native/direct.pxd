@@ -4,6 +4,7 @@ from libc.string cimport memcpy
 
 from .common cimport (DOTS, LESS, LINE_BYTES, MAX_MR, MR, WIDE_LINES, WIDE_ROWS, dots, parts, real, tile, tile_less, tile_row,
                       tile_single, tile_wide)
+from .depthwise cimport depthwise_lines, is_depthwise
 from .sweep cimport Sweep, band, pitch, run_offsets
 
 cdef enum:
@@ -55,10 +56,14 @@ cdef inline void sweep_band(const Sweep* s, const real* source, const real* pack
                        target + line * s.lanes, relu)
             line += SINGLE_LINES
     cdef ptrdiff_t group, block, whole = s.group_outputs // s.lanes
-    cdef bint wide = wide_pays(s, rows * s.w.grid)
+    cdef bint wide = wide_pays(s, rows * s.w.grid), depthwise = is_depthwise(s)
     while line < last_line:
         group, block = line // s.blocks, line % s.blocks
         run_offsets(s, group, offset)
+        if depthwise and last_line - line >= s.lanes:
+            depthwise_lines(s, top, rows, offset, packed + line * s.depth * s.lanes, bias_lines + line * s.lanes, target + line, relu)
+            line += s.lanes
+            continue
         if wide and min(last_line - line, whole - block) >= WIDE_LINES:
             sweep_lines(s, top, rows, offset, packed + line * s.depth * s.lanes, bias_lines + line * s.lanes,
                         target + group * s.group_outputs + block * s.lanes, relu, s.groups * s.blocks - line)

@@ -4,6 +4,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.string cimport memcpy, memset
 
 from .common cimport LINE_BYTES, MAX_MR, MR, TALL, parts, real, sum_lines, tile, tile_tall
+from .depthwise cimport depthwise_gradient, is_depthwise
 from .sweep cimport Sweep, band, pitch
 
 cdef enum:
@@ -29,19 +30,27 @@ cdef inline void gradient_lane(const Sweep* s, const real* x, const real* dout, 
     # rows whose x and dout stay in L1 while every tile of the gradient passes over them; at least 32 pixels
     cdef ptrdiff_t strip_rows = max(STRIP_BYTES // (max(x_row, s.w.grid * s.lanes) * sizeof(real) + 1),
                                     parts(32, max(s.w.grid, 1)))
+    cdef bint depthwise = is_depthwise(s)
     for i in range(s.rows):
         strip[i] = i * x_row
     for unit in range(first, last):
         row = unit % s.bands * s.rows
         rows = min(s.rows, s.h.grid - row)
         top = band(s, x, unit // s.bands, row, rows, buffer)
-        for line in range(first_line, last_line):
+        line = first_line
+        while line < last_line:
             entries(s, line // s.blocks, entry)
+            if depthwise and last_line - line >= s.lanes:
+                depthwise_gradient(s, top, dout + unit // s.bands * s.out_image + row * s.out_row + line, rows, entry,
+                                   sums + line * line_size)
+                line += s.lanes
+                continue
             packed = pack_pixels(s, dout + unit // s.bands * s.out_image + row * s.out_row, rows, line, pixels,
                                  sums + line * line_size + depth * s.lanes)
             for i in range(parts(rows, strip_rows)):
                 gradient_strip(s, top + i * strip_rows * x_row, packed + i * strip_rows * s.w.grid * s.lanes,
                                min(strip_rows, rows - i * strip_rows), entry, strip, sums + line * line_size)
+            line += 1
 
 
 cdef inline void entries(const Sweep* s, ptrdiff_t group, ptrdiff_t* entry) noexcept nogil:

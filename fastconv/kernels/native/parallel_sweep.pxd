@@ -10,6 +10,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.string cimport memset
 
 from .common cimport LINE_BYTES, MAX_MR, MR, WIDE_LINES, parts, real, tile, up_to
+from .depthwise cimport is_depthwise
 from .direct cimport sweep_band
 from .pool cimport parallel_for
 from .relu_pool cimport relu_pool_rows
@@ -59,7 +60,7 @@ cdef inline void cut_direct(Job* j) noexcept nogil:
     split_bands(s, j.item)
     if j.images * s.bands < TASKS and j.lines * s.depth * LINE_BYTES <= WEIGHT_BYTES:
         split_rows(s, min(s.rows, max(4, parts(j.images * s.h.grid, TASKS))))
-    if j.images * s.bands < TASKS and even == 1:
+    if j.images * s.bands < TASKS and even == 1 and not is_depthwise(s):
         j.chunk = up_to(parts(j.lines, parts(TASKS, j.images * s.bands)), WIDE_LINES)
     if even == 2:             # the pooling needs pairs of rows, and all lines
         split_rows(s, up_to(s.rows, 2))

@@ -128,6 +128,46 @@ static __attribute__((unused)) void TYPED(sum_lines)(const REAL *y, ptrdiff_t st
     TYPED(store)(total, a);
 }
 
+/* y[i*y_step + 0..NR) = bias[0..NR) + sum over t < taps of x[i*x_step + offset[t] + 0..NR) * w[t*NR + 0..NR), or the positive part
+ * of it, for i < count: each value has a filter of its own. */
+static __attribute__((unused)) void TYPED(depthwise_row)(const REAL *x, ptrdiff_t x_step, const ptrdiff_t *offset, ptrdiff_t taps,
+                                                         const REAL *w, const REAL *bias, int relu, REAL *y, ptrdiff_t y_step,
+                                                         ptrdiff_t count) {
+    enum { LANES = LINE_BYTES / sizeof(REAL), MOST = (MR + 1) / 2 };
+    for (ptrdiff_t first = 0; first < count; first += MOST) {
+        const ptrdiff_t last = count - first - 1;   /* the pixels behind it are done in its place */
+        TYPED(line) a[MOST];
+        for (int i = 0; i < MOST; i++) a[i] = TYPED(load)(bias);
+        for (ptrdiff_t t = 0; t < taps; t++) {
+            const TYPED(line) b = TYPED(load)(w + t * LANES);
+            const REAL *p = x + first * x_step + offset[t];
+            _Pragma("GCC unroll 4") for (int i = 0; i < MOST; i++) {
+                const TYPED(line) c = TYPED(load)(p + (i < last ? i : last) * x_step);
+                for (int j = 0; j < VECTORS; j++) a[i].v[j] += c.v[j] * b.v[j];
+            }
+        }
+        _Pragma("GCC unroll 4") for (int i = 0; i < MOST; i++)
+            TYPED(store)(y + (first + (i < last ? i : last)) * y_step, relu ? TYPED(positive)(a[i]) : a[i]);
+    }
+}
+
+/* sums[t*NR + 0..NR) += sum over i < count of x[i*x_step + offset[t] + 0..NR) * dy[i*dy_step + 0..NR) for t < TALL: the gradient to
+ * the filters of depthwise_row */
+static __attribute__((unused)) void TYPED(depthwise_taps)(const REAL *x, ptrdiff_t x_step, const ptrdiff_t *offset, const REAL *dy,
+                                                          ptrdiff_t dy_step, ptrdiff_t count, REAL *sums) {
+    enum { LANES = LINE_BYTES / sizeof(REAL) };
+    TYPED(line) a[TALL];
+    _Pragma("GCC unroll 9") for (int t = 0; t < TALL; t++) a[t] = TYPED(load)(sums + t * LANES);
+    for (ptrdiff_t i = 0; i < count; i++, x += x_step, dy += dy_step) {
+        const TYPED(line) b = TYPED(load)(dy);
+        _Pragma("GCC unroll 9") for (int t = 0; t < TALL; t++) {
+            const TYPED(line) c = TYPED(load)(x + offset[t]);
+            for (int j = 0; j < VECTORS; j++) a[t].v[j] += c.v[j] * b.v[j];
+        }
+    }
+    _Pragma("GCC unroll 9") for (int t = 0; t < TALL; t++) TYPED(store)(sums + t * LANES, a[t]);
+}
+
 /* A tile of fewer rows and more lines, where a whole tile of rows would be mostly unused: the lines' weights are w_line
  * apart, their outputs y_line; init holds them one after another. Sums are taken in the same order as above. */
 #define DEFINE_TILE(NAME, ROWS, LINES)                                                                              \
