@@ -1,4 +1,4 @@
-"""Winograd's F(4x4, 3x3) inside compiled convolutions: where it runs, how exact it is, how it treats nan and inf."""
+"""Winograd's F(4x4, 3x3) and F(2x2, 5x5) inside compiled convolutions: where it runs, how exact it is, how it treats nan and inf."""
 
 from __future__ import annotations
 
@@ -27,7 +27,17 @@ CASES = [
     Case((12, 15, 13, 400), (336, 3, 3), pad=(1, 1)),  # weights larger than the caches, several groups of tiles
     Case((5, 14, 14, 400), (321, 3, 3), pad=(1, 1)),
 ]
-cases = pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(map(str, case)).replace(" ", ""))
+NATIVE_CASES = [  # the native kernels' also take groups and 5x5 filters
+    Case((3, 8, 8, 16), (16, 5, 5), pad=(2, 2)),
+    Case((2, 13, 11, 32), (33, 5, 5), pad=(2, 2)),
+    Case((2, 14, 17, 48), (16, 5, 5)),
+    Case((9, 27, 25, 64), (32, 5, 5), pad=(0, 4)),
+    Case((3, 14, 13, 96), (64, 5, 5), pad=(2, 2), groups=2),
+    Case((2, 13, 11, 64), (32, 3, 3), pad=(1, 1), groups=2),
+    Case((7, 8, 8, 96), (144, 3, 3), pad=(1, 1), groups=3),  # the last block has few tiles: two lines at a time, of one group
+    Case((5, 12, 14, 640), (672, 3, 3), pad=(1, 1), groups=2),  # weights larger than the caches
+]
+cases = pytest.mark.parametrize("case", [*CASES, *NATIVE_CASES], ids=lambda case: "-".join(map(str, case)).replace(" ", ""))
 
 
 @pytest.fixture(params=[name for name in dispatch.backends() if name != "reference"])
@@ -65,11 +75,11 @@ def test_error_is_below_the_documented_bound(backend, case, dtype, bound, monkey
         assert np.abs(actual - expected).max() < bound * np.abs(expected).max()
 
 
-@pytest.mark.parametrize("case", [*CASES[:3], CASES[-1]], ids=str)
+@pytest.mark.parametrize("case", [*CASES[:3], CASES[-1], *NATIVE_CASES], ids=str)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_it_is_what_runs_and_can_be_switched_off(backend, case, dtype, monkeypatch):
-    if backend == "numba" and case is CASES[-1]:
-        pytest.skip("Numba's is for weights that stay in the caches")
+    if backend == "numba" and case in (CASES[-1], *NATIVE_CASES):
+        pytest.skip("Numba's is for 3x3 filters without groups, whose weights stay in the caches")
     monkeypatch.setattr(settings, "winograd", True)
     x, weight, bias = (sample(*s).astype(dtype) for s in (case.x, case.weight, case.filters[:1]))
     fast = forward(backend, x, weight, bias, case)
@@ -97,10 +107,10 @@ def test_nan_reaches_only_its_image_where_weights_are_larger_than_the_caches(bac
     assert np.isnan(dweight[:, 399]).all() and np.isfinite(dweight[:, :399]).all()
 
 
+@pytest.mark.parametrize("case", [CASES[0], NATIVE_CASES[0]], ids=str)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 3e38])
-def test_nan_and_inf_reach_only_the_outputs_that_see_them(backend, value, dtype, direct):
-    case = CASES[0]
+def test_nan_and_inf_reach_only_the_outputs_that_see_them(backend, value, dtype, case, direct):
     x, weight, bias = (sample(*s).astype(dtype) for s in (case.x, case.weight, case.filters[:1]))
     x[1, 3, 4, 5] = value if dtype is np.float32 or value != 3e38 else 1e308
     slow = forward(backend, x, weight, bias, case)
@@ -108,8 +118,8 @@ def test_nan_and_inf_reach_only_the_outputs_that_see_them(backend, value, dtype,
     fast = forward(backend, x, weight, bias, case)
     np.testing.assert_array_equal(np.isfinite(fast), np.isfinite(slow))
     np.testing.assert_allclose(fast, slow, rtol=1e-4, atol=1e-4)
-    seen = np.zeros((8, 8), bool)
-    seen[2:5, 3:6] = True
+    seen, reach = np.zeros((8, 8), bool), case.filters[1] // 2
+    seen[3 - reach:4 + reach, 4 - reach:5 + reach] = True
     assert np.isfinite(fast[[0, 2]]).all() and np.isfinite(fast[1][~seen]).all()
 
 

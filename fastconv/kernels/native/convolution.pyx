@@ -20,8 +20,8 @@ from .parallel_sweep cimport (FEW_TILES, TASKS, Job, cut_direct, cut_winograd, i
                               run_winograd)
 from .pool cimport parallel_for
 from .sweep cimport Sweep, band_size, dense_maps, finish_sweep, forward_axis, phase_axis, split_bands, split_rows
-from .winograd cimport (LARGE_BLOCK, POINTS, add_point, gradient_blocks, line_taps, read_tile, set_steps, tiling, transform_line, winograd_pays,
-                        winograd_scratch)
+from .winograd cimport (LARGE_BLOCK, POINTS, add_point, gradient_blocks, gradient_pays, line_taps, read_tile, set_steps, tiling,
+                        transform_line, winograd_pays, winograd_scratch)
 
 cnp.import_array()
 
@@ -205,7 +205,7 @@ cdef int weight_gradient(Call* call, int n_threads) except -1:
     cdef ptrdiff_t lane_bytes = job.lines * (s.depth + 1) * LINE_BYTES
     if job.images * s.h.grid * s.w.grid * job.lines * s.depth < SERIAL_WORK:
         n_threads = 1
-    if (settings.winograd and job.images > 0 and winograd_pays(s, job.images, True)
+    if (settings.winograd and job.images > 0 and gradient_pays(s, job.images, True)
             and winograd_weight_gradient(call, n_threads)):
         return 0
     split_bands(s, job.item)
@@ -265,7 +265,7 @@ cdef int winograd_weight_gradient(Call* call, int n_threads) except -1:
     cut_winograd(job)
     if not job.shared and job.t.count >= TASKS // 8 * LARGE_BLOCK:  # the sums are read and written once for each block
         job.t.block = LARGE_BLOCK
-        set_steps(&job.t, s.channels, s.lanes)
+        set_steps(&job.t, s)
     call.units, call.lane_size = parts(job.t.count, job.t.block), job.lines * (POINTS * job.t.u_step + s.lanes)
     call.lanes = 1 if job.shared else max(1, min(min(call.units, SUMS), GRADIENT_BYTES // (call.lane_size * job.item)))
     if not job.shared:

@@ -274,7 +274,7 @@ cdef inline Tiling gradient_tiling(const Sweep* s, ptrdiff_t images) noexcept no
     cdef Tiling t = tiling(s, images)
     if t.count > t.block and POINTS * t.count * s.channels * <ptrdiff_t> sizeof(float) <= ALL_TILES:
         t.block = up_to(t.count, 8)
-        set_steps(&t, s.channels, s.lanes)
+        set_steps(&t, s)
     return t
 
 

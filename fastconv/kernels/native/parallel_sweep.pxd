@@ -9,7 +9,7 @@
 from libc.stddef cimport ptrdiff_t
 from libc.string cimport memset
 
-from .common cimport LINE_BYTES, MAX_MR, MR, WIDE_LINES, parts, real, tile, up_to
+from .common cimport LINE_BYTES, MR, WIDE_LINES, parts, real, tile_row, up_to
 from .depthwise cimport is_depthwise
 from .direct cimport sweep_band
 from .pool cimport parallel_for
@@ -74,11 +74,11 @@ cdef inline void cut_winograd(Job* j) noexcept nogil:
     cdef Sweep* s = &j.s
     cdef ptrdiff_t blocks
     j.t = tiling(s, j.images)
-    j.lines = s.blocks
-    j.shared = POINTS * s.channels * s.outputs * j.item > FAR
+    j.lines = s.groups * s.blocks
+    j.shared = POINTS * s.group_channels * s.outputs * j.item > FAR
     if j.shared:
         j.t.block = min(group_of_tiles(s), up_to(j.t.count, MR))
-        set_steps(&j.t, s.channels, s.lanes)
+        set_steps(&j.t, s)
         j.chunk, j.own = max(1, parts(j.lines, 4)), up_to(POINTS * s.channels * j.item, LINE_BYTES)
     else:
         blocks = parts(j.t.count, j.t.block)
@@ -193,27 +193,22 @@ cdef inline void product_task(void* context, ptrdiff_t task, int worker) noexcep
 
 cdef inline void multiply_point(const Job* j, ptrdiff_t point, ptrdiff_t first, ptrdiff_t last, const real* v, const real* u,
                                 real* m) noexcept nogil:
-    """m [line][point][tile][lane] = v [point][tile][channel] times u [line][point][channel][lane]."""
-    cdef const real* x[MAX_MR]
-    cdef real* y[MAX_MR]
-    cdef const real* init[MAX_MR]
+    """m [line][point][tile][lane] = v [point][tile][channel] times u [line][point][channel][lane].
+
+    Rows behind the last tile hold old data and are not used.
+    """
     cdef real zero[FLOAT_LANES]
-    cdef real spare[MAX_MR * FLOAT_LANES]
-    cdef ptrdiff_t none = 0, lanes = j.s.lanes, channels = j.s.channels, line, row, i
+    cdef ptrdiff_t none = 0, lanes = j.s.lanes, channels = j.s.channels, line, row
+    cdef const real* group
     memset(zero, 0, sizeof(zero))
-    for i in range(MR):
-        init[i] = zero
     v += point * j.t.v_step
     u += point * j.t.u_step
     m += point * j.t.m_step
     for line in range(first, last):
-        row = 0
-        while row < j.tiles:
-            for i in range(MR):
-                x[i] = v + min(row + i, j.tiles - 1) * channels
-                y[i] = m + line * POINTS * j.t.m_step + (row + i) * lanes if row + i < j.tiles else spare + i * lanes
-            tile(x, &none, 1, channels, 1, u + line * POINTS * j.t.u_step, init, y)
-            row = row + MR
+        group = v + line // j.s.blocks * j.s.group_channels
+        for row in range(parts(j.tiles, MR)):
+            tile_row(group + row * MR * channels, channels, &none, 1, j.s.group_channels, u + line * POINTS * j.t.u_step,
+                     <const real*> zero, False, m + line * POINTS * j.t.m_step + row * MR * lanes, lanes)
 
 
 cdef inline void output_task(void* context, ptrdiff_t task, int worker) noexcept nogil:

@@ -14,7 +14,7 @@ from .plan_steps cimport (by_rule, dropout, dropout_gradient, filter_data_gradie
 from .plan_windows cimport flatten, lrn, lrn_gradient, pooling, pooling_gradient, unflatten, unpool
 from .response cimport response
 from .sweep cimport Sweep, dense_maps, finish_sweep, forward_axis, phase_axis, split_bands
-from .winograd cimport FAR, POINTS, winograd_fits, winograd_pays
+from .winograd cimport FAR, POINTS, gradient_pays, winograd_fits, winograd_pays
 
 ctypedef void (*action)(const Step* step, Chunk* chunk) noexcept nogil
 
@@ -77,7 +77,7 @@ cdef inline int set_filters(Filters* f, const Run* run, dict given, bint winogra
         return 0
     dout = &run.maps[<ptrdiff_t> given["dout"]]
     place(&f.gradient, x, dout, f.affine, lanes)
-    f.winograd_gradient = winograd and not f.affine and winograd_pays(&f.gradient, run.most, False)
+    f.winograd_gradient = winograd and not f.affine and gradient_pays(&f.gradient, run.most, False)
     if given["dx"] is None:
         return 0
     dx = &run.maps[<ptrdiff_t> given["dx"]]
@@ -98,7 +98,7 @@ cdef inline int set_filters(Filters* f, const Run* run, dict given, bint winogra
 cdef inline void set_kept(Filters* f, bint winograd) noexcept:
     """Say which weights stay in memory where all workers share each step: not what is as fast made anew, or in place."""
     cdef Sweep* s = &f.forward
-    cdef ptrdiff_t points = POINTS * s.channels * s.outputs * <ptrdiff_t> sizeof(float)
+    cdef ptrdiff_t points = POINTS * s.group_channels * s.outputs * <ptrdiff_t> sizeof(float)
     f.winograd = winograd and winograd_fits(s)
     f.keeps_u = f.winograd and points <= FAR and winograd_pays(s, SHARED_IMAGES, False)
     f.in_place = f.affine and s.outputs >= s.lanes

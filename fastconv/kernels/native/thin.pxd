@@ -32,7 +32,8 @@ cdef struct Thin:          # the product of a few rows
     void* a
     void* b
     void* bias
-    char* sums             # [part][m][n]; one part: out
+    char* sums             # [part][m][pitch]; one part: out
+    ptrdiff_t pitch        # n, and a line more, because rows of 2**k bytes would fall on a few sets of the cache; one part: n
     void* out
     ptrdiff_t depth        # rows of b per part
     ptrdiff_t lines        # per task
@@ -51,12 +52,13 @@ cdef inline void cut_thin(Thin* t) noexcept nogil:
         t.lines, t.parts = LONG_LINES, max(1, min(LONG_PARTS, t.size.k // THIN_FEW))
     t.depth = up_to(parts(t.size.k, t.parts), THIN_FEW)
     t.parts = max(1, parts(t.size.k, t.depth)) if t.depth else 1
+    t.pitch = t.size.n + t.size.lanes if t.parts > 1 else t.size.n
     t.line_tasks = parts(t.size.lines, t.lines)
 
 
 cdef inline ptrdiff_t thin_bytes(const Thin* t) noexcept nogil:
     """Return the bytes of scratch memory that it needs."""
-    return t.parts * t.size.m * t.size.n * item_of(t) if t.parts > 1 else 0
+    return t.parts * t.size.m * t.pitch * item_of(t) if t.parts > 1 else 0
 
 
 cdef inline void run_thin(Thin* t, char* scratch, int n_threads) noexcept nogil:
@@ -72,12 +74,12 @@ cdef inline void thin_task(void* context, ptrdiff_t task, int worker) noexcept n
     cdef const Thin* t = <Thin*> context
     cdef ptrdiff_t part = task // t.line_tasks, first = task % t.line_tasks * t.lines
     cdef ptrdiff_t last = min(t.size.lines, first + t.lines), k = part * t.depth, end = min(t.size.k, k + t.depth)
-    cdef char* sums = t.sums + part * t.size.m * t.size.n * item_of(t)
+    cdef char* sums = t.sums + part * t.size.m * t.pitch * item_of(t)
     cdef void* bias = t.bias if part == 0 else NULL
     if t.single:
-        thin_lines(&t.size, <float*> t.a, <float*> t.b, <float*> bias, first, last, k, end, <float*> sums)
+        thin_lines(&t.size, <float*> t.a, <float*> t.b, <float*> bias, first, last, k, end, t.pitch, <float*> sums)
     else:
-        thin_lines(&t.size, <double*> t.a, <double*> t.b, <double*> bias, first, last, k, end, <double*> sums)
+        thin_lines(&t.size, <double*> t.a, <double*> t.b, <double*> bias, first, last, k, end, t.pitch, <double*> sums)
 
 
 cdef inline void add_thin_task(void* context, ptrdiff_t task, int worker) noexcept nogil:
@@ -90,25 +92,28 @@ cdef inline void add_thin_task(void* context, ptrdiff_t task, int worker) noexce
 
 
 cdef inline void add_thin(const Thin* t, ptrdiff_t first, ptrdiff_t last, const real* sums, real* out) noexcept nogil:
-    cdef ptrdiff_t part, i, j, size = t.size.m * t.size.n
+    cdef ptrdiff_t part, i, j, size = t.size.m * t.pitch
     for i in range(t.size.m):
-        memcpy(out + i * t.size.n + first, sums + i * t.size.n + first, (last - first) * sizeof(real))
+        memcpy(out + i * t.size.n + first, sums + i * t.pitch + first, (last - first) * sizeof(real))
         for part in range(1, t.parts):
             for j in range(first, last):
-                out[i * t.size.n + j] += sums[part * size + i * t.size.n + j]
+                out[i * t.size.n + j] += sums[part * size + i * t.pitch + j]
 
 
 cdef inline void thin_lines(const Matrices* s, const real* a, const real* b, const real* bias, ptrdiff_t first, ptrdiff_t last,
-                     ptrdiff_t k, ptrdiff_t end, real* out) noexcept nogil:
-    """Multiply columns [k, end) of a with some lines of as many rows of b. Where b's last line is not whole, the last `lanes`
-    columns are summed beside out, and those of them that are its own go there at the end."""
+                     ptrdiff_t k, ptrdiff_t end, ptrdiff_t pitch, real* out) noexcept nogil:
+    """Multiply columns [k, end) of a with some lines of as many rows of b; rows of out are a pitch apart.
+
+    Where b's last line is not whole, the last `lanes` columns are summed beside out, and those of them that are its own go
+    there at the end.
+    """
     cdef real spare[THIN * 16]
     cdef real* y
     cdef ptrdiff_t whole = s.n // s.lanes, most = THIN_DEPTH if s.b_row * sizeof(real) < LONG_ROW else THIN_FEW
     cdef ptrdiff_t depth, line, lines, row, i, y_row, column
     for line in range(first, last):
         for i in range(s.m):
-            y = out + i * s.n + line * s.lanes if line < whole else spare + i * s.lanes
+            y = out + i * pitch + line * s.lanes if line < whole else spare + i * s.lanes
             column = min(line * s.lanes, s.n - s.lanes)
             if bias != NULL:
                 memcpy(y, bias + column, LINE_BYTES)
@@ -119,7 +124,7 @@ cdef inline void thin_lines(const Matrices* s, const real* a, const real* b, con
         while line < last:
             lines = 2 if line + 2 <= min(last, whole) else 1
             column = min(line * s.lanes, s.n - s.lanes)
-            y, y_row = (out + column if line < whole else <real*> spare), (s.n if line < whole else s.lanes)
+            y, y_row = (out + column if line < whole else <real*> spare), (pitch if line < whole else s.lanes)
             row = 0
             while row < s.m:
                 few_rows(a + row * s.a_row + k * s.a_column, s.a_row, s.a_column, <int> min(FEW_ROWS, s.m - row), depth,
@@ -129,5 +134,5 @@ cdef inline void thin_lines(const Matrices* s, const real* a, const real* b, con
         k += depth
     if last > whole:
         for i in range(s.m):
-            memcpy(out + i * s.n + whole * s.lanes, spare + i * s.lanes + (whole + 1) * s.lanes - s.n,
+            memcpy(out + i * pitch + whole * s.lanes, spare + i * s.lanes + (whole + 1) * s.lanes - s.n,
                    (s.n - whole * s.lanes) * sizeof(real))

@@ -1,10 +1,11 @@
-/* The transforms of Winograd's F(4x4, 3x3): 4x4 outputs of a 3x3 filter from 6x6 inputs with 36 products instead of
- * 144 (Lavin, Gray, "Fast Algorithms for Convolutional Neural Networks", arXiv:1509.09308, section 4.3):
+/* The transforms of Winograd's F(4x4, 3x3) and F(2x2, 5x5): 4x4 outputs of a 3x3 filter, or 2x2 of a 5x5 one, from 6x6
+ * inputs with 36 products instead of 144, or 100 (Lavin, Gray, "Fast Algorithms for Convolutional Neural Networks",
+ * arXiv:1509.09308, section 4.3; the matrices of both follow from the points 0, 1, -1, 2, -2 and infinity):
  *
  *     y  = A' [ (G g G') * (B' d B) ] A         * element by element
  *     dg = G' [ (A dy A') * (B' d B) ] G        its gradient to the filter
  *
- * Each works on one line (64 bytes) of channels, vector by vector, and leaves its 36 (or 16) results `step` apart.
+ * Each works on one line (64 bytes) of channels, vector by vector, and leaves its 36 (or 16, or 4) results `step` apart.
  */
 #ifndef FASTCONV_WINOGRAD_H
 #define FASTCONV_WINOGRAD_H

@@ -17,8 +17,20 @@ INLINE void TYPED(point_pair)(int pair, const vec *d, vec *a, vec *b) {
     }
 }
 
-/* G g: three filter taps to the six points */
-INLINE void TYPED(filter_points)(const vec *g, vec *u) {
+/* G g: three or five filter taps to the six points */
+INLINE void TYPED(filter_points)(int taps, const vec *g, vec *u) {
+    if (taps == 5) {
+        const vec even1 = (g[0] + g[2] + g[4]) * ((REAL)1 / 6), odd1 = (g[1] + g[3]) * ((REAL)1 / 6);
+        const vec even2 = g[0] * ((REAL)1 / 24) + g[2] * ((REAL)1 / 6) + g[4] * ((REAL)2 / 3);
+        const vec odd2 = g[1] * ((REAL)1 / 12) + g[3] * ((REAL)1 / 3);
+        u[0] = g[0] * (REAL)0.25;
+        u[1] = -even1 - odd1;
+        u[2] = odd1 - even1;
+        u[3] = even2 + odd2;
+        u[4] = even2 - odd2;
+        u[5] = g[4];
+        return;
+    }
     const vec even1 = (g[0] + g[2]) * ((REAL)1 / 6), odd1 = g[1] * ((REAL)1 / 6);
     const vec even2 = g[0] * ((REAL)1 / 24) + g[2] * ((REAL)1 / 6), odd2 = g[1] * ((REAL)1 / 12);
     u[0] = g[0] * (REAL)0.25;
@@ -29,10 +41,14 @@ INLINE void TYPED(filter_points)(const vec *g, vec *u) {
     u[5] = g[2];
 }
 
-/* A' m: six points back to four outputs */
-INLINE void TYPED(outputs)(const vec *m, vec *y) {
+/* A' m: six points back to four outputs, or two */
+INLINE void TYPED(outputs)(int size, const vec *m, vec *y) {
     const vec sum1 = m[1] + m[2], difference1 = m[1] - m[2], sum2 = m[3] + m[4], difference2 = m[3] - m[4];
     y[0] = m[0] + sum1 + sum2;
+    if (size == 2) {
+        y[1] = difference1 + 2 * difference2 + m[5];
+        return;
+    }
     y[1] = difference1 + 2 * difference2;
     y[2] = sum1 + 4 * sum2;
     y[3] = difference1 + 8 * difference2 + m[5];
@@ -79,35 +95,40 @@ static void TYPED(winograd_input)(const REAL *d, ptrdiff_t row, ptrdiff_t column
     }
 }
 
-/* u[i*6 + j] = G g G' of the 3x3 taps g[(i*3 + j)*tap] */
-static void TYPED(winograd_filter)(const REAL *g, ptrdiff_t tap, REAL *u, ptrdiff_t step) {
+/* u[i*6 + j] = G g G' of the 3x3 or 5x5 taps g[(i*taps + j)*tap] */
+INLINE void TYPED(filter_vectors)(int taps, const REAL *g, ptrdiff_t tap, REAL *u, ptrdiff_t step) {
     for (int k = 0; k < VECTORS; k++) {
-        vec in[3], half[6][3], out[6];
-        for (int j = 0; j < 3; j++) {
-            for (int i = 0; i < 3; i++) in[i] = TYPED(load_vec)(g + (i * 3 + j) * tap + LANE_OF(k));
-            TYPED(filter_points)(in, out);
+        vec in[5], half[6][5], out[6];
+        for (int j = 0; j < taps; j++) {
+            for (int i = 0; i < taps; i++) in[i] = TYPED(load_vec)(g + (i * taps + j) * tap + LANE_OF(k));
+            TYPED(filter_points)(taps, in, out);
             for (int i = 0; i < 6; i++) half[i][j] = out[i];
         }
         for (int i = 0; i < 6; i++) {
-            TYPED(filter_points)(half[i], out);
+            TYPED(filter_points)(taps, half[i], out);
             for (int j = 0; j < 6; j++) TYPED(store_vec)(u + (i * 6 + j) * step + LANE_OF(k), out[j]);
         }
     }
 }
 
+static void TYPED(winograd_filter)(int taps, const REAL *g, ptrdiff_t tap, REAL *u, ptrdiff_t step) {
+    if (taps == 3) TYPED(filter_vectors)(3, g, tap, u, step);
+    else TYPED(filter_vectors)(5, g, tap, u, step);
+}
+
 /* A' m A + bias of the 36 sums m[i*6 + j], into y; returns 0 where a result is nan or infinite */
-INLINE int TYPED(output_vectors)(const REAL *m, ptrdiff_t step, const REAL *bias, vec y[4][4]) {
+INLINE int TYPED(output_vectors)(int size, const REAL *m, ptrdiff_t step, const REAL *bias, vec y[4][4]) {
     vec in[6], half[4][6], out[4], zero = TYPED(load_vec)(bias) * 0;
     const vec b = TYPED(load_vec)(bias);
     int finite = 1;
     for (int j = 0; j < 6; j++) {
         for (int i = 0; i < 6; i++) in[i] = TYPED(load_vec)(m + (i * 6 + j) * step);
-        TYPED(outputs)(in, out);
-        for (int i = 0; i < 4; i++) half[i][j] = out[i];
+        TYPED(outputs)(size, in, out);
+        for (int i = 0; i < size; i++) half[i][j] = out[i];
     }
-    for (int i = 0; i < 4; i++) {
-        TYPED(outputs)(half[i], out);
-        for (int j = 0; j < 4; j++) {
+    for (int i = 0; i < size; i++) {
+        TYPED(outputs)(size, half[i], out);
+        for (int j = 0; j < size; j++) {
             y[i][j] = out[j] + b;
             zero += out[j] * 0;
         }
@@ -118,16 +139,16 @@ INLINE int TYPED(output_vectors)(const REAL *m, ptrdiff_t step, const REAL *bias
 
 INLINE vec TYPED(keep_where)(ivec condition, vec a) { return (vec)((ivec)a & condition); }
 
-/* y[i*row + j*column] = the 4x4 results, their positive part (relu), or zero where mask[i*mask_row + j*column] <= 0
+/* y[i*row + j*column] = the size x size results, their positive part (relu), or zero where mask[i*mask_row + j*column] <= 0
     (mask, if not NULL) */
-static int TYPED(winograd_output)(const REAL *m, ptrdiff_t step, const REAL *bias, int relu, const REAL *mask,
-                           ptrdiff_t mask_row, REAL *y, ptrdiff_t row, ptrdiff_t column) {
+INLINE int TYPED(write_outputs)(int size, const REAL *m, ptrdiff_t step, const REAL *bias, int relu, const REAL *mask,
+                                ptrdiff_t mask_row, REAL *y, ptrdiff_t row, ptrdiff_t column) {
     int finite = 1;
     for (int k = 0; k < VECTORS; k++) {
         vec out[4][4];
-        finite &= TYPED(output_vectors)(m + LANE_OF(k), step, bias + LANE_OF(k), out);
-        for (int i = 0; i < 4; i++) {
-            for (int j = 0; j < 4; j++) {
+        finite &= TYPED(output_vectors)(size, m + LANE_OF(k), step, bias + LANE_OF(k), out);
+        for (int i = 0; i < size; i++) {
+            for (int j = 0; j < size; j++) {
                 if (relu) out[i][j] = TYPED(keep_where)(out[i][j] > 0, out[i][j]);
                 if (mask) {
                     const vec x = TYPED(load_vec)(mask + i * mask_row + j * column + LANE_OF(k));
@@ -140,16 +161,22 @@ static int TYPED(winograd_output)(const REAL *m, ptrdiff_t step, const REAL *bia
     return finite;
 }
 
+static int TYPED(winograd_output)(int size, const REAL *m, ptrdiff_t step, const REAL *bias, int relu, const REAL *mask,
+                                  ptrdiff_t mask_row, REAL *y, ptrdiff_t row, ptrdiff_t column) {
+    if (size == 4) return TYPED(write_outputs)(4, m, step, bias, relu, mask, mask_row, y, row, column);
+    return TYPED(write_outputs)(2, m, step, bias, relu, mask, mask_row, y, row, column);
+}
+
 /* y[i*row + j*column] = the largest of each 2x2 of the results' positive parts; winner[i*winner_row + j*column] says which
  * of the four was the first to be it, DEAD where none is positive */
-static int TYPED(winograd_pooled)(const REAL *m, ptrdiff_t step, const REAL *bias, REAL *y, ptrdiff_t row, ptrdiff_t column,
-                           unsigned char *winner, ptrdiff_t winner_row) {
+INLINE int TYPED(write_pooled)(int size, const REAL *m, ptrdiff_t step, const REAL *bias, REAL *y, ptrdiff_t row,
+                               ptrdiff_t column, unsigned char *winner, ptrdiff_t winner_row) {
     int finite = 1;
     for (int k = 0; k < VECTORS; k++) {
         vec out[4][4];
-        finite &= TYPED(output_vectors)(m + LANE_OF(k), step, bias + LANE_OF(k), out);
-        for (int i = 0; i < 2; i++) {
-            for (int j = 0; j < 2; j++) {
+        finite &= TYPED(output_vectors)(size, m + LANE_OF(k), step, bias + LANE_OF(k), out);
+        for (int i = 0; i < size / 2; i++) {
+            for (int j = 0; j < size / 2; j++) {
                 vec best = out[2 * i][2 * j];
                 ivec first = {0};
                 for (int n = 1; n < 4; n++) TYPED(compete)(n, out[2 * i + n / 2][2 * j + n % 2], &best, &first);
@@ -161,6 +188,12 @@ static int TYPED(winograd_pooled)(const REAL *m, ptrdiff_t step, const REAL *bia
         }
     }
     return finite;
+}
+
+static int TYPED(winograd_pooled)(int size, const REAL *m, ptrdiff_t step, const REAL *bias, REAL *y, ptrdiff_t row,
+                                  ptrdiff_t column, unsigned char *winner, ptrdiff_t winner_row) {
+    if (size == 4) return TYPED(write_pooled)(4, m, step, bias, y, row, column, winner, winner_row);
+    return TYPED(write_pooled)(2, m, step, bias, y, row, column, winner, winner_row);
 }
 
 /* z[i*6 + j] = A dy A' of the 4x4 gradients dy[i*row + j*column], whose sum is added to total */
