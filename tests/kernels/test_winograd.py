@@ -1,4 +1,4 @@
-"""Winograd's F(4x4, 3x3) and F(2x2, 5x5) inside compiled convolutions: where it runs, how exact it is, how it treats nan and inf."""
+"""Winograd's F(4x4, 3x3) and F(2x2, 5x5) in compiled convolutions: where, how exact, what becomes of nan and inf."""
 
 from __future__ import annotations
 
@@ -34,10 +34,11 @@ NATIVE_CASES = [  # the native kernels' also take groups and 5x5 filters
     Case((9, 27, 25, 64), (32, 5, 5), pad=(0, 4)),
     Case((3, 14, 13, 96), (64, 5, 5), pad=(2, 2), groups=2),
     Case((2, 13, 11, 64), (32, 3, 3), pad=(1, 1), groups=2),
-    Case((7, 8, 8, 96), (144, 3, 3), pad=(1, 1), groups=3),  # the last block has few tiles: two lines at a time, of one group
+    Case((7, 8, 8, 96), (144, 3, 3), pad=(1, 1), groups=3),  # few tiles at the end: two lines of a group at a time
     Case((5, 12, 14, 640), (672, 3, 3), pad=(1, 1), groups=2),  # weights larger than the caches
 ]
-cases = pytest.mark.parametrize("case", [*CASES, *NATIVE_CASES], ids=lambda case: "-".join(map(str, case)).replace(" ", ""))
+cases = pytest.mark.parametrize("case", [*CASES, *NATIVE_CASES],
+                                ids=lambda case: "-".join(map(str, case)).replace(" ", ""))
 
 
 @pytest.fixture(params=[name for name in dispatch.backends() if name != "reference"])
