@@ -2,8 +2,8 @@
 
 For filters of 3x3 at stride 1, the compiled kernels compute 4x4 results from 36 products instead of 144, for those of
 5x5 (native kernels) 2x2 results instead of 100 (Lavin and Gray, 2015, https://arxiv.org/abs/1509.09308). The sums are
-rounded differently: for data of unit variance the error is below 1e-4 of the largest result in float32, 2e-13 in float64
-(tests/kernels/test_winograd.py). ``FASTCONV_WINOGRAD=0`` in the environment switches it off from the start.
+rounded differently: for data of unit variance the error is below 1e-4 of the largest result in float32, 2e-13 in
+float64 (tests/kernels/test_winograd.py). ``FASTCONV_WINOGRAD=0`` in the environment switches it off from the start.
 """
 from __future__ import annotations
 
