@@ -9,7 +9,7 @@ from fastconv.layers import Dropout
 
 TOLERANCE = {np.float32: 1e-4, np.float64: 1e-9}
 ANOTHER_WAY = 0.05  # of a gradient, by root mean square, where a maximum or a ReLU is decided by rounding
-CASES = [(np.float64, 1), (np.float64, 2), (np.float64, 5), (np.float32, 2), (np.float32, 5)]
+CASES = [(np.float64, 1), (np.float64, 2), (np.float64, 5), (np.float32, 1), (np.float32, 2), (np.float32, 5)]
 cases = pytest.mark.parametrize("dtype, batch", CASES, ids=[f"{dtype.__name__}-{n}" for dtype, n in CASES])
 
 
