@@ -21,6 +21,7 @@ from fastconv.kernels.jit.lines import (  # noqa: E402
     multiply_added,
     positive,
     relu_pool,
+    root,
     store,
     total,
     where_positive,
@@ -73,6 +74,12 @@ def filled(a, b, c, d, y):
 def sums_and_products(a, b, c, d, y):
     store(y, AT, (load(a, AT) + load(b, 1)) * load(c, 2) - load(d, 5) * 3)
     store(y, 61, 2.0 * load(a, 0) - (load(b, 9) - 0.5) + (1 + load(c, 0)))
+
+
+def quotients_and_roots(a, b, c, d, y):
+    store(y, AT, load(a, AT) / load(b, 1))
+    store(y, 25, load(a, AT) / c[0])
+    store(y, 61, root(load(d, 5)))
 
 
 def added_products(a, b, c, d, y):

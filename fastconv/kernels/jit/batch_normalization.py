@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
-from .compile import Loop, inner
+from .compile import Loop, inline, inner
 from .lines import LINE_BYTES, load, store
 from .memory import flat, threads_for
 from .rows import load_part, store_part
@@ -88,7 +88,7 @@ def task_rows(width):
     return max(1, TASK_SIZE // max(width, 1))
 
 
-@inner
+@inline
 def sum_rows(x, total):
     d = total.size
     for j in range(d):
@@ -99,7 +99,7 @@ def sum_rows(x, total):
             total[j] += row[j]
 
 
-@inner
+@inline
 def sum_squares(x, mean, total):
     d = total.size
     for j in range(d):
@@ -111,7 +111,7 @@ def sum_squares(x, mean, total):
             total[j] += centred * centred
 
 
-@inner
+@inline
 def sum_products(dout, x, mean, total):
     d = total.size
     for j in range(d):

@@ -126,14 +126,14 @@ threads = _Threads()
 
 @contextmanager
 def _short_waits() -> Iterator[None]:
-    """Let GNU OpenMP, which reads its settings when it is loaded, wait 10 us for the next loop before it sleeps.
+    """Let GNU OpenMP, which reads its settings when it is loaded, wait 50 us for the next loop before it sleeps.
 
     It would spin for milliseconds, and where two threads get one CPU a loop takes as long. Settings of the user stay.
     """
     if any(name in os.environ for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")):
         yield
         return
-    os.environ["GOMP_SPINCOUNT"] = "3000"
+    os.environ["GOMP_SPINCOUNT"] = "15000"
     try:
         yield
     finally:

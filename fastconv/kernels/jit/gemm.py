@@ -47,13 +47,16 @@ unsigned = np.uint64  # an index that Numba need not look at the sign of
 
 def gemm(a, b, bias, out, n_threads):
     """Write a (M,K) times b (K,N), any strides, plus bias (N,) or None, to out (M,N)."""
-    (M, K), N = a.shape, b.shape[1]
-    n_threads = n_threads if M * K * N >= SERIAL_WORK else 1
-    bias = none(out.dtype) if bias is None else bias
-    if M <= THIN and N * b.itemsize >= LINE_BYTES and b.strides[1] == b.itemsize:
-        _thin.on(n_threads, out.dtype)(a, b, bias, out)
+    M, K = a.shape
+    N, dtype = b.shape[1], out.dtype
+    if bias is None:
+        bias = none(dtype)
+    if n_threads > 1 and M * K * N < SERIAL_WORK:
+        n_threads = 1
+    if M <= THIN and N * dtype.itemsize >= LINE_BYTES and b.strides[1] == dtype.itemsize:
+        _thin.on(n_threads, dtype)(a, b, bias, out)
     else:
-        _gemm.on(n_threads, out.dtype)(a, b, bias, out, n_threads)
+        _gemm.on(n_threads, dtype)(a, b, bias, out, n_threads)
 
 
 def bias_backward(dout, dbias, n_threads):

@@ -135,9 +135,23 @@ def scatter_image(s, col, at, first, channels, dx, dx_at, taps):
             if columns != known:
                 known, count = columns, list_taps(s, h0, h1, columns[0], columns[1], taps)
             window, to = at + first * size, dx_at + h * s.h_step + w
-            for _ in range(channels):
-                for t in range(count):
-                    dx[to + taps[size + t]] += col[window + taps[t]]
-                window += size
-                to += s.c_step
+            if count == 9 and s.fw == 3:
+                for _ in range(channels):
+                    add_window(3, 3, col, window, dx, to, s.h_step)
+                    window += size
+                    to += s.c_step
+            else:
+                for _ in range(channels):
+                    for t in range(count):
+                        dx[to + taps[size + t]] += col[window + taps[t]]
+                    window += size
+                    to += s.c_step
             at += s.c * size
+
+
+@inline
+def add_window(rows, columns, col, window, dx, to, h_step):
+    """Add a window that is whole inside the image; constant sizes make it a few instructions."""
+    for i in range(rows):
+        for j in range(columns):
+            dx[to + i * h_step + j] += col[window + i * columns + j]

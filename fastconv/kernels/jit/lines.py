@@ -1,7 +1,7 @@
 """Lines: 64 bytes of consecutive floats as one value, what a kernel holds in one or a few vector registers.
 
 LLVM does not find the register tiles and transforms of a convolution in scalar loops (it reaches a tenth of the speed),
-so they are written with lines: ``load``, ``store``, ``+ - *``, and a few functions that choose. LLVM fits a line to
+so they are written with lines: ``load``, ``store``, ``+ - * /``, and a few functions that choose. LLVM fits a line to
 whatever vector registers the CPU has. Under ``NUMBA_DISABLE_JIT=1`` the twins of ``plain.py``, NumPy arrays, take their
 place.
 """
@@ -170,6 +170,18 @@ def _overload(python_operator, name):
 _overload(operator.add, "fadd")
 _overload(operator.sub, "fsub")
 _overload(operator.mul, "fmul")
+_overload(operator.truediv, "fdiv")
+
+
+@intrinsic
+def root(typingctx, a):
+    """Return the square root of each value."""
+    def codegen(context, builder, signature, args):
+        kind = args[0].type
+        name = f"llvm.sqrt.v{kind.count}{'f32' if isinstance(kind.element, ir.FloatType) else 'f64'}"
+        function = builder.module.globals.get(name) or ir.Function(builder.module, ir.FunctionType(kind, [kind]), name)
+        return builder.call(function, args)
+    return a(a), codegen
 
 
 @intrinsic
@@ -297,6 +309,7 @@ if numba.config.DISABLE_JIT:
         multiply_added,
         positive,
         relu_pool,
+        root,
         store,
         total,
         where_positive,
@@ -306,4 +319,4 @@ if numba.config.DISABLE_JIT:
     )
 
 __all__ = ["all_finite", "copy", "fill", "lanes_of", "load", "multiply_added", "plain", "positive", "relu_pool",
-           "store", "total", "where_positive", "where_won", "widened", "zero"]
+           "root", "store", "total", "where_positive", "where_won", "widened", "zero"]

@@ -10,7 +10,6 @@ from .arguments import Labels, Row
 from .compile import Loop, inner
 from .exponential import exponential
 from .lines import LINE_BYTES, load, store
-from .max_line import divided
 from .memory import threads_for
 from .rows import line_max, line_sum, load_part, most, store_part
 
@@ -83,8 +82,8 @@ def softmax_row(x, x_at, k, out, out_at):
         sums = sums + power
     total = line_sum(sums)
     for j in range(0, last, lanes):
-        store(out, out_at + j, divided(load(out, out_at + j), total))
-    store_part(out, out_at + last, divided(end, total), k - last)
+        store(out, out_at + j, load(out, out_at + j) / total)
+    store_part(out, out_at + last, end / total, k - last)
 
 
 @inner
@@ -99,6 +98,6 @@ def difference(y, at, k, t, n, dx):
     lanes, label = LINE_BYTES // y.itemsize, y[at + t] - y.dtype.type(1)
     last = max(k - 1, 0) // lanes * lanes
     for j in range(at, at + last, lanes):
-        store(dx, j, divided(load(y, j), n))
-    store_part(dx, at + last, divided(load_part(y, at + last, k - last, n), n), k - last)
+        store(dx, j, load(y, j) / n)
+    store_part(dx, at + last, load_part(y, at + last, k - last, n) / n, k - last)
     dx[at + t] = label / n

@@ -6,7 +6,8 @@ import numba
 import numpy as np
 from numba import prange
 
-from .compile import Loop, inner
+from .compile import Loop, inline
+from .lines import lanes_of, load, root, store
 from .memory import flat, threads_for
 
 TASK_SIZE = 1 << 13  # elements of a task
@@ -69,7 +70,7 @@ def _backward(rule, scratch_size, dout, x, dx):
             response_gradient(rule[0], dout[at:end], x[at:end], scratch, dx[at:end])
 
 
-@inner
+@inline
 def normalize_responses(r, x, scratch, out):
     """out = x / scale^beta."""
     row = r.c + r.before + r.after
@@ -78,7 +79,7 @@ def normalize_responses(r, x, scratch, out):
     over_power(x, scale, r.beta, out)
 
 
-@inner
+@inline
 def response_gradient(r, dout, x, scratch, dx):
     """dx = dout/scale^beta - 2*share*beta * x * sum(dout*x/scale^(beta+1)), over the channels whose windows hold x."""
     row, factor = r.c + r.before + r.after, x.dtype.type(2 * r.share * r.beta)
@@ -89,25 +90,30 @@ def response_gradient(r, dout, x, scratch, dx):
     ratio = ratios[r.after : r.after + r.c]
     for c in range(r.c):
         ratio[c] = dx[c] * x[c] / scale[c]
-    window_sums(ratios, sums)
+    window_sums(ratios, x.dtype.type(0), x.dtype.type(1), sums)
     for c in range(r.c):
         dx[c] -= factor * x[c] * sums[c]
 
 
-@inner
+@inline
 def over_power(x, scale, beta, out):
     """out = x / scale^beta."""
-    if beta == 0.75:
-        for c in range(out.size):
-            root = np.sqrt(scale[c])
-            out[c] = x[c] / (root * np.sqrt(root))
-    else:
+    if beta != 0.75:
         exponent = x.dtype.type(beta)
         for c in range(out.size):
             out[c] = x[c] / scale[c] ** exponent
+        return
+    lanes = lanes_of(out)
+    whole = out.size // lanes * lanes
+    for c in range(0, whole, lanes):
+        half = root(load(scale, c))
+        store(out, c, load(x, c) / (half * root(half)))
+    for c in range(whole, out.size):
+        value = np.sqrt(scale[c])
+        out[c] = x[c] / (value * np.sqrt(value))
 
 
-@inner
+@inline
 def scales(r, x, squares, scale):
     """scale = k + share * sum(x^2) over the window of each channel."""
     k, share = x.dtype.type(r.k), x.dtype.type(r.share)
@@ -115,12 +121,10 @@ def scales(r, x, squares, scale):
     own = squares[r.before : r.before + r.c]
     for c in range(r.c):
         own[c] = x[c] * x[c]
-    window_sums(squares, scale)
-    for c in range(r.c):
-        scale[c] = k + share * scale[c]
+    window_sums(squares, k, share, scale)
 
 
-@inner
+@inline
 def clear_ends(row, before, after):
     for c in range(before):
         row[c] = 0
@@ -128,17 +132,18 @@ def clear_ends(row, before, after):
         row[c] = 0
 
 
-@inner
-def window_sums(row, sums):
-    """sums[c] = row[c] + ... as many values as make all windows."""
-    count = sums.size
-    if row.size - count == 4:  # the window of five that the networks have, in one loop
-        for c in range(count):
-            sums[c] = row[c] + row[c + 1] + row[c + 2] + row[c + 3] + row[c + 4]
-        return
-    for c in range(count):
+@inline
+def window_sums(row, start, factor, sums):
+    """sums[c] = start + factor * (row[c] + ... as many values as make all windows)."""
+    lanes, more = lanes_of(row), row.size - sums.size
+    whole = sums.size // lanes * lanes
+    for c in range(0, whole, lanes):
+        total = load(row, c)
+        for i in range(1, more + 1):
+            total = total + load(row, c + i)
+        store(sums, c, start + factor * total)
+    for c in range(whole, sums.size):
         sums[c] = row[c]
-    for i in range(1, row.size - count + 1):
-        moved = row[i : i + count]
-        for c in range(count):
-            sums[c] += moved[c]
+        for i in range(1, more + 1):
+            sums[c] += row[c + i]
+        sums[c] = start + factor * sums[c]

@@ -7,7 +7,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .lines import pointer, read_line, splat, vector
+from .lines import pointer, read_line, vector
 
 
 @intrinsic
@@ -34,14 +34,6 @@ def take(typingctx, x, best, left, dx, index):
     return left(x, best, left, dx, types.intp), codegen
 
 
-@intrinsic
-def divided(typingctx, a, value):
-    """Return a / value."""
-    def codegen(context, builder, signature, args):
-        return builder.fdiv(args[0], splat(builder, args[1], vector(a.dtype)))
-    return a(a, a.dtype), codegen
-
-
 if numba.config.DISABLE_JIT:
     def larger(best, x):  # noqa: F811
         return np.maximum(best, x)
@@ -50,6 +42,3 @@ if numba.config.DISABLE_JIT:
         hit = (x == best) | np.isnan(x)
         dx[index : index + len(x)] += np.where(hit, left, 0)
         return np.where(hit, 0, left)
-
-    def divided(a, value):  # noqa: F811
-        return a / value

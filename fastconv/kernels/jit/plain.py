@@ -43,6 +43,10 @@ def total(a):
     return a[0]
 
 
+def root(a):
+    return np.sqrt(a)
+
+
 def widened(a, half):
     return a if a.itemsize == 8 else a[half * 8 : half * 8 + 8].astype(np.float64)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from .compile import inline, inner
 from .lines import LINE_BYTES, fill, load, store, zero
-from .max_line import divided, larger, take
+from .max_line import larger, take
 
 POOL = np.dtype([(name, np.int64) for name in (
     "h",         # one image
@@ -93,7 +93,7 @@ def average_row(p, x, x_at, oh, out, out_at):
             for h in range(h1 - h0):
                 for w in range(w1 - w0):
                     total = total + load(x, first + h * x_row + w * c + k)
-            store(out, to + k, divided(total, area))
+            store(out, to + k, total / area)
         for k in range(whole, c):
             out[to + k] = 0
             for h in range(h1 - h0):
@@ -161,7 +161,7 @@ def average_gradient(p, dout, dout_at, dx, dx_at, channels=-1):
             area = rows * counted(ow, pw, sw, left, width)
             to, d = dx_at + h0 * dx_row + w0 * c, dout_at + oh * p.dout_row + ow * c
             for k in range(0, whole, lanes):
-                share = divided(load(dout, d + k), area)
+                share = load(dout, d + k) / area
                 for h in range(h1 - h0):
                     for w in range(w1 - w0):
                         at = to + h * dx_row + w * c + k
