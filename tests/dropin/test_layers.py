@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import fastconv
+from fastconv.datasets import load_mnist
 from fastconv.dropin.report import report
 
 
@@ -282,3 +283,38 @@ def test_networks(both, name, more, activation):
     assert networks[1].loss(x, t) == pytest.approx(networks[0].loss(x, t), rel=1e-7)
     assert networks[1].accuracy(x, t) == networks[0].accuracy(x, t)
     assert list(networks[1].layers) == list(networks[0].layers)
+
+
+def test_first_step_of_a_deep_network(both):
+    """MNIST's background is zero and so are the first biases: where rounding left more, a ReLU would pass gradients."""
+    (x, t), _ = load_mnist(flatten=False, source="excerpt")
+    x, t = x[:30].astype(np.float64), t[:30]
+    channels, pads = (1, 16, 16, 32, 32, 64, 64), (1, 1, 1, 2, 1, 1)
+
+    def gradients(kinds):
+        rng = np.random.default_rng(0)
+
+        def weight(*shape, inputs):
+            return rng.normal(size=shape) * np.sqrt(2 / inputs)
+
+        layers = []
+        for i, pad in enumerate(pads):
+            W = weight(channels[i + 1], channels[i], 3, 3, inputs=9 * channels[i])
+            layers += [kinds.Convolution(W, np.zeros(len(W)), 1, pad), kinds.Relu()]
+            if i % 2:
+                layers.append(kinds.Pooling(2, 2, 2))
+        layers += [kinds.Affine(weight(1024, 50, inputs=1024), np.zeros(50)), kinds.Relu(),
+                   kinds.Affine(weight(50, 10, inputs=50), np.zeros(10))]
+        loss, out = kinds.SoftmaxWithLoss(), x
+        for layer in layers:
+            out = layer.forward(out)
+        found = [np.array(loss.forward(out, t))]
+        dout = loss.backward()
+        for layer in reversed(layers):
+            dout = layer.backward(dout)
+        return found + [value for layer in layers if hasattr(layer, "dW") for value in (layer.dW, layer.db)]
+
+    expected, found = map(gradients, both("common.layers"))
+    assert len(found) == 17
+    for ours, books in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, books, rtol=0, atol=1e-7 * np.abs(books).max())

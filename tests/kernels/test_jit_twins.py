@@ -16,6 +16,7 @@ from fastconv.kernels.jit.lines import (  # noqa: E402
     all_finite,
     copy,
     fill,
+    is_zero,
     lanes_of,
     load,
     multiply_added,
@@ -82,6 +83,17 @@ def quotients_and_roots(a, b, c, d, y):
     store(y, 61, root(load(d, 5)))
 
 
+def nothing_but_zeros(a, b, c, d, y):
+    y[0] = is_zero(load(a, AT))
+    store(y, 61, load(a, AT) * 0)
+    store(y, AT, fill(y, 0))
+    y[1] = is_zero(load(y, AT))
+    y[AT + 5] = -0.0
+    y[2] = is_zero(load(y, AT))
+    y[AT + lanes_of(y) - 1] = 1e-30
+    y[40] = is_zero(load(y, AT))
+
+
 def added_products(a, b, c, d, y):
     store(y, AT, multiply_added(load(a, AT), b[0], load(c, 5)))
 
@@ -124,7 +136,8 @@ def won(a, b, c, d, y):
         store(y, AT + 16 * n, where_won(load(a, AT), winner, 7, n))
 
 
-EXACT = [loaded, moved, filled, positive_parts, masked, finite, totals, pooled, won]
+EXACT = [loaded, moved, filled, quotients_and_roots, nothing_but_zeros, positive_parts, masked, finite, totals, pooled,
+         won]
 ROUNDED = [sums_and_products, added_products]  # a product and a sum may be rounded once
 
 

@@ -90,6 +90,40 @@ def test_it_is_what_runs_and_can_be_switched_off(backend, case, dtype, monkeypat
     np.testing.assert_allclose(fast, slow, rtol=0, atol=1e-4 * np.abs(slow).max())
 
 
+BLANK = [
+    Case((5, 28, 28, 16), (16, 3, 3), pad=(1, 1)),
+    Case((3, 13, 11, 48), (17, 3, 3), pad=(2, 0)),
+    Case((5, 14, 14, 400), (321, 3, 3), pad=(1, 1)),  # weights larger than the caches
+    Case((3, 14, 13, 96), (64, 3, 3), pad=(1, 1), groups=2),
+    Case((3, 13, 15, 32), (33, 5, 5), pad=(2, 2)),
+    Case((1, 40, 3, 16), (16, 3, 3), pad=(1, 1)),
+    Case((0, 8, 8, 16), (16, 3, 3), pad=(1, 1)),
+]
+
+
+@pytest.mark.parametrize("case", BLANK, ids=str)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_sees_nothing_but_zeros_is_exactly_the_bias(backend, case, dtype, monkeypatch):
+    """As it is by definition: a ReLU behind it lets no gradient pass where rounding would."""
+    monkeypatch.setattr(settings, "winograd", True)
+    x, weight, bias = (sample(*s).astype(dtype) for s in (case.x, case.weight, case.filters[:1]))
+    lit = np.random.default_rng(0).random((*x.shape[:3], 1)) < 0.1
+    lit[:, : x.shape[1] // 2, : x.shape[2] // 2] = False
+    x = np.where(lit, x, [0.0, -0.0] * (x.shape[3] // 2)).astype(dtype)
+    pad = [(0, 0), (case.pad[0],) * 2, (case.pad[1],) * 2]
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(lit[..., 0], pad), case.filters[1:], (1, 2))
+    blank = ~windows.any(axis=(3, 4))
+    assert blank.any() or len(x) == 0
+
+    out = forward(backend, x, weight, bias, case)
+    np.testing.assert_array_equal(out[blank], np.broadcast_to(bias, out[blank].shape))
+    expected = forward("reference", x, weight, bias, case)
+    np.testing.assert_allclose(out, expected, rtol=0,
+                               atol=(1e-4 if dtype is np.float32 else 2e-13) * np.abs(expected).max(initial=1))
+    dx = harness.run(backend, "convolution_backward_data", out * 0, weight, *case.geometry, outputs=[case.x])
+    assert not np.any(dx)
+
+
 def test_environment_switches_it_off():
     program = "from fastconv.kernels import settings; print(settings.winograd)"
     for value, expected in (("0", "False"), ("1", "True")):

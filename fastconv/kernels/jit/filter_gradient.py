@@ -1,6 +1,8 @@
 """The gradients to the filters of a plan, a few images at a time on one thread, added to those of its lane."""
 from __future__ import annotations
 
+import numpy as np
+
 from .compile import inner
 from .gradient import gradient_lane
 from .layout import gradient_block
@@ -73,7 +75,7 @@ def winograd_gradient_images(s, images, values, x_at, dout_at, sums, sums_at, fr
     # all tiles at once: each line's points are brought back while they are in cache
     half, v, z = rest[:HALF], rest[HALF : HALF + POINTS * t.v_step], rest[HALF + POINTS * t.v_step :]
     corner = z[POINTS * t.m_step :]
-    transform_input(s, t, values, x_at, 0, t.count, v, half, corner)
+    transform_input(s, t, values, x_at, 0, t.count, v, half, corner, np.empty(0, np.int64))
     for line in range(lines):
         store(scratch, total, fill(scratch, 0))
         gradient_line(s, t, values, dout_at, 0, t.count, line, v, z, True, scratch, 0, scratch, total, half, corner)

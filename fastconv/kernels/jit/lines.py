@@ -258,6 +258,16 @@ def all_finite(typingctx, a):
     return types.boolean(a), codegen
 
 
+@intrinsic
+def is_zero(typingctx, a):
+    """Say whether all values are zero."""
+    def codegen(context, builder, signature, args):
+        found = builder.fcmp_unordered("!=", args[0], ir.Constant(args[0].type, [0.0] * args[0].type.count))
+        bits = ir.IntType(args[0].type.count)
+        return builder.icmp_unsigned("==", builder.bitcast(found, bits), ir.Constant(bits, 0))
+    return types.boolean(a), codegen
+
+
 DEAD = 4  # the fifth value of a winner: no pixel of the window is positive, and no gradient passes
 
 
@@ -304,6 +314,7 @@ if numba.config.DISABLE_JIT:
         all_finite,
         copy,
         fill,
+        is_zero,
         lanes_of,
         load,
         multiply_added,
@@ -318,5 +329,5 @@ if numba.config.DISABLE_JIT:
         zero,
     )
 
-__all__ = ["all_finite", "copy", "fill", "lanes_of", "load", "multiply_added", "plain", "positive", "relu_pool",
-           "root", "store", "total", "where_positive", "where_won", "widened", "zero"]
+__all__ = ["all_finite", "copy", "fill", "is_zero", "lanes_of", "load", "multiply_added", "plain", "positive",
+           "relu_pool", "root", "store", "total", "where_positive", "where_won", "widened", "zero"]

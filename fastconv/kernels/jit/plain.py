@@ -59,6 +59,10 @@ def where_positive(mask, a):
     return np.where(mask <= 0, 0, a)
 
 
+def is_zero(a):
+    return not a.any()
+
+
 def all_finite(a):
     return bool(np.isfinite(a).all())
 

@@ -2,7 +2,9 @@
 from __future__ import annotations
 
 from .compile import inline, inner
-from .lines import all_finite, fill, lanes_of, load, positive, relu_pool, store, where_positive
+from .lines import all_finite, fill, is_zero, lanes_of, load, positive, relu_pool, store, where_positive
+
+FOUR_BY_FOUR = 0b001111_001111_001111_001111  # bits i*6 + j
 
 # ---- along one axis: of lines
 
@@ -109,6 +111,29 @@ def output_row(half, i, bias):
     return w + bias, x + bias, y + bias, z + bias
 
 
+@inner
+def blank_outputs(d, at, row, column, channels):
+    """Return which outputs, bit i*6 + j, see nothing but zeros in 6x6 pixels; every window holds one of the middle."""
+    lanes, middle = lanes_of(d), at + 2 * row + 2 * column
+    if not (is_zero(load(d, middle)) or is_zero(load(d, middle + column)) or is_zero(load(d, middle + row))
+            or is_zero(load(d, middle + row + column))):
+        return 0
+    zeros = 0
+    for pixel in range(36):
+        first, k = at + pixel // 6 * row + pixel % 6 * column, 0
+        while k < channels and is_zero(load(d, first + k)):
+            k += lanes
+        zeros |= (k >= channels) << pixel
+    across = zeros & (zeros >> 1) & (zeros >> 2)
+    return across & (across >> 6) & (across >> 12) & FOUR_BY_FOUR
+
+
+@inline
+def blanked(blank, w, x, y, z, bias):
+    """Return a row of results, the bias where they are blank: without what rounding has left."""
+    return (bias if blank & 1 else w, bias if blank & 2 else x, bias if blank & 4 else y, bias if blank & 8 else z)
+
+
 @inline
 def finish_line(line, relu, masked, mask, mask_at):
     """Return the positive part (relu), zero where the mask is <= 0 (masked), or the line as it is."""
@@ -120,13 +145,15 @@ def finish_line(line, relu, masked, mask, mask_at):
 
 
 @inner
-def winograd_output(m, at, step, bias, bias_at, relu, mask, mask_at, mask_row, half, y, to, row, column):
+def winograd_output(m, at, step, bias, bias_at, blank, relu, mask, mask_at, mask_row, half, y, to, row, column):
     """y[i*row + j*column] = the 4x4 results, finished; mask_at < 0: no mask. Return whether they are finite."""
     half_output(m, at, step, half)
     b, nothing, masked = load(bias, bias_at), fill(bias, 0), mask_at >= 0
     for i in range(4):
         w, x, v, z = output_row(half, i, b)
         nothing = nothing + (w * 0.0 + x * 0.0) + (v * 0.0 + z * 0.0)
+        if blank != 0:
+            w, x, v, z = blanked(blank >> 6 * i, w, x, v, z, b)
         k, p = mask_at + i * mask_row, to + i * row
         store(y, p, finish_line(w, relu, masked, mask, k))
         store(y, p + column, finish_line(x, relu, masked, mask, k + column))
@@ -136,7 +163,7 @@ def winograd_output(m, at, step, bias, bias_at, relu, mask, mask_at, mask_row, h
 
 
 @inner
-def winograd_pooled(m, at, step, bias, bias_at, half, y, to, row, column, winner, winner_at, winner_row):
+def winograd_pooled(m, at, step, bias, bias_at, blank, half, y, to, row, column, winner, winner_at, winner_row):
     """y[i*row + j*column] = the largest of each 2x2 of the results' positive parts; winner says which of four won."""
     half_output(m, at, step, half)
     b, nothing = load(bias, bias_at), fill(bias, 0)
@@ -144,6 +171,9 @@ def winograd_pooled(m, at, step, bias, bias_at, half, y, to, row, column, winner
         w, x, v, z = output_row(half, 2 * i, b)
         w2, x2, v2, z2 = output_row(half, 2 * i + 1, b)
         nothing = nothing + (w * 0.0 + x * 0.0) + (v * 0.0 + z * 0.0) + (w2 * 0.0 + x2 * 0.0) + (v2 * 0.0 + z2 * 0.0)
+        if blank != 0:
+            w, x, v, z = blanked(blank >> 12 * i, w, x, v, z, b)
+            w2, x2, v2, z2 = blanked(blank >> 12 * i + 6, w2, x2, v2, z2, b)
         k, p = winner_at + i * winner_row, to + i * row
         store(y, p, relu_pool(w, x, w2, x2, winner, k))
         store(y, p + column, relu_pool(v, z, v2, z2, winner, k + column))

@@ -1,6 +1,8 @@
 """The gradient to the weights by Winograd's method (winograd.py), one block of tiles after another."""
 from __future__ import annotations
 
+import numpy as np
+
 from .compile import inner
 from .lines import fill, lanes_of, load, store, zero
 from .tile import MR, tile
@@ -23,7 +25,7 @@ def gradient_blocks(s, t, source, source_at, dout, dout_at, first, last, first_l
         store(total, total_at + line * lanes, fill(total, 0))
     for block in range(first, last):
         tiles = min(t.block, t.count - block * t.block)
-        transform_input(s, t, source, source_at, block * t.block, tiles, v, half, corner)
+        transform_input(s, t, source, source_at, block * t.block, tiles, v, half, corner, np.empty(0, np.int64))
         for line in range(first_line, last_line):
             gradient_line(s, t, dout, dout_at, block * t.block, tiles, line, v, z, block == first, u,
                           u_at + line * POINTS * t.u_step, total, total_at + line * lanes, half, corner)

@@ -1,10 +1,12 @@
 """A sweep by Winograd's method (winograd.py), one block of tiles after another."""
 from __future__ import annotations
 
+import numpy as np
+
 from .compile import inner
 from .lines import copy, fill, lanes_of, store, zero
 from .tile import MR, tile
-from .transforms import winograd_filter, winograd_input, winograd_output, winograd_pooled
+from .transforms import blank_outputs, winograd_filter, winograd_input, winograd_output, winograd_pooled
 from .winograd import HALF, NOTHING, POINTS
 
 tile_rows = tile(MR)
@@ -29,19 +31,20 @@ def winograd_block(s, t, source, source_at, u, u_at, bias, bias_at, first, first
     tiles = min(t.block, t.count - first)
     half, v = scratch[:HALF], scratch[HALF : HALF + POINTS * t.v_step]
     m, rest = scratch[HALF + POINTS * t.v_step :], HALF + POINTS * (t.v_step + t.m_step)
-    corner = scratch[rest:]
-    transform_input(s, t, source, source_at, first, tiles, v, half, corner)
+    corner, blank = scratch[rest:], np.empty(tiles, np.int64)
+    transform_input(s, t, source, source_at, first, tiles, v, half, corner, blank)
     finite, nought = True, HALF - lanes
     for line in range(first_line, last_line):
         multiply_points(t, v, tiles, s.channels, u, u_at + line * POINTS * t.u_step, m, half, nought)
         for i in range(tiles):
-            finite &= write_tile(s, t, m, i * lanes, bias, bias_at + line * lanes, first + i,
+            finite &= write_tile(s, t, m, i * lanes, bias, bias_at + line * lanes, blank[i], first + i,
                                  line * lanes, finish, memory, winner, out, out_at, half, corner)
     return finite
 
 
 @inner
-def transform_input(s, t, source, source_at, first, tiles, v, half, corner):
+def transform_input(s, t, source, source_at, first, tiles, v, half, corner, blank):
+    """v = the points of some tiles; blank (if it is not empty): which outputs of each see nothing but zeros."""
     lanes = lanes_of(v)
     c = s.channels
     for i in range(tiles):
@@ -50,10 +53,14 @@ def transform_input(s, t, source, source_at, first, tiles, v, half, corner):
         image = source_at + index // (t.w * t.h) * s.source_image
         if h >= -s.before and w >= -s.before and h + 6 <= s.h.source + s.after and w + 6 <= s.w.source + s.after:
             patch = image + h * s.source_row + w * c
+            if blank.size > 0:
+                blank[i] = blank_outputs(source, patch, s.source_row, c, c)
             for k in range(0, c, lanes):
                 winograd_input(source, patch + k, s.source_row, c, half, v, i * c + k, t.v_step)
         else:
             copy_patch(s, source, image, h, w, corner)
+            if blank.size > 0:
+                blank[i] = blank_outputs(corner, 0, 6 * c, c, c)
             for k in range(0, c, lanes):
                 winograd_input(corner, k, 6 * c, c, half, v, i * c + k, t.v_step)
 
@@ -82,12 +89,12 @@ def multiply_points(t, v, tiles, channels, u, u_at, m, half, nought):
 
 
 @inner
-def write_tile(s, t, m, m_at, bias, bias_at, index, output, f, memory, winner, out, out_at, half, whole):
+def write_tile(s, t, m, m_at, bias, bias_at, blank, index, output, f, memory, winner, out, out_at, half, whole):
     """Transform one tile's sums for one line of outputs back; write what is inside the image, and what has room."""
     lanes = lanes_of(out)
     n, h, w = index // (t.w * t.h), index // t.w % t.h * 4, index % t.w * 4
     if f.winner >= 0:
-        return winograd_pooled(m, m_at, t.m_step, bias, bias_at, half, out,
+        return winograd_pooled(m, m_at, t.m_step, bias, bias_at, blank, half, out,
                                out_at + n * f.pooled_image + h // 2 * f.pooled_row + w // 2 * s.outputs + output,
                                f.pooled_row, s.outputs, winner,
                                f.winner + n * f.winner_image + h // 2 * f.winner_row + w // 2 * s.outputs + output,
@@ -98,9 +105,10 @@ def write_tile(s, t, m, m_at, bias, bias_at, index, output, f, memory, winner, o
         mask = f.mask + n * f.mask_image + h * f.mask_row + w * s.outputs + output
     target = out_at + n * s.out_image + h * s.out_row + w * s.outputs + output
     if used == lanes and (s.room or (rows == 4 and columns == 4)):
-        return winograd_output(m, m_at, t.m_step, bias, bias_at, f.relu, memory, mask, f.mask_row, half, out, target,
-                               s.out_row, s.outputs)
-    finite = winograd_output(m, m_at, t.m_step, bias, bias_at, f.relu, memory, -1, 0, half, whole, 0, 4 * lanes, lanes)
+        return winograd_output(m, m_at, t.m_step, bias, bias_at, blank, f.relu, memory, mask, f.mask_row, half, out,
+                               target, s.out_row, s.outputs)
+    finite = winograd_output(m, m_at, t.m_step, bias, bias_at, blank, f.relu, memory, -1, 0, half, whole, 0, 4 * lanes,
+                             lanes)
     for i in range(rows):
         for j in range(columns):
             for k in range(used):

@@ -262,7 +262,7 @@ cdef inline void winograd_gradient_images(const Sweep* s, ptrdiff_t images, cons
             add_taps(s, &t, images, x, dout, u + line * u_size, total + line * FLOAT_LANES, line, taps, sums, fresh)
         return
     # all tiles at once: each line's points are brought back while they are in cache
-    transform_input(s, &t, x, 0, t.count, v, v + POINTS * (t.v_step + t.m_step))
+    transform_input(s, &t, x, 0, t.count, v, v + POINTS * (t.v_step + t.m_step), NULL)
     for line in range(lines):
         memset(total, 0, FLOAT_LANES * sizeof(float))
         gradient_line(s, &t, dout, 0, t.count, line, v, v + POINTS * t.v_step, True, u, total)

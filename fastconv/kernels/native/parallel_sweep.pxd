@@ -48,8 +48,12 @@ cdef struct Job:
 
 
 cdef inline ptrdiff_t points_bytes(const Job* j) noexcept nogil:
-    """Return the bytes of a group of tiles at their points."""
-    return POINTS * (j.t.v_step + j.lines * j.t.m_step) * j.item if j.shared else 0
+    """Return the bytes of a group of tiles at their points, and of what is blank in them."""
+    return POINTS * (j.t.v_step + j.lines * j.t.m_step) * j.item + j.t.block * sizeof(short) if j.shared else 0
+
+
+cdef inline unsigned short* blank_of(const Job* j, ptrdiff_t tile) noexcept nogil:
+    return <unsigned short*> (j.points + POINTS * (j.t.v_step + j.lines * j.t.m_step) * j.item) + tile
 
 
 cdef inline void cut_direct(Job* j) noexcept nogil:
@@ -176,9 +180,9 @@ cdef inline void input_task(void* context, ptrdiff_t task, int worker) noexcept 
     cdef char* private = j.private + worker * j.own
     cdef char* v = j.points + first * j.s.channels * j.item
     if j.single:
-        transform_input(&j.s, &j.t, <float*> j.source, j.first + first, tiles, <float*> v, <float*> private)
+        transform_input(&j.s, &j.t, <float*> j.source, j.first + first, tiles, <float*> v, <float*> private, blank_of(j, first))
     else:
-        transform_input(&j.s, &j.t, <double*> j.source, j.first + first, tiles, <double*> v, <double*> private)
+        transform_input(&j.s, &j.t, <double*> j.source, j.first + first, tiles, <double*> v, <double*> private, blank_of(j, first))
 
 
 cdef inline void product_task(void* context, ptrdiff_t task, int worker) noexcept nogil:
@@ -226,6 +230,6 @@ cdef inline void write_tiles(Job* j, ptrdiff_t first, ptrdiff_t tiles, const rea
     cdef ptrdiff_t line, i, lanes = j.s.lanes
     for line in range(j.lines):
         for i in range(first, first + tiles):
-            if not write_tile(&j.s, &j.t, m + line * POINTS * j.t.m_step + i * lanes, bias + line * lanes, j.first + i,
-                              line * lanes, &j.finish, out):
+            if not write_tile(&j.s, &j.t, m + line * POINTS * j.t.m_step + i * lanes, bias + line * lanes, blank_of(j, i)[0],
+                              j.first + i, line * lanes, &j.finish, out):
                 j.broken = 1

@@ -10,6 +10,11 @@
 #ifndef FASTCONV_WINOGRAD_H
 #define FASTCONV_WINOGRAD_H
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+#include <string.h>
+
 #include "relu_pool.h"
 #include "tile.h"
 
@@ -23,6 +28,24 @@
 /* the two of the six points 0, 1, -1, 2, -2, infinity that an input's transform takes at a time, so that half of it fits
  * the registers */
 static const int PAIRS[3][2] = {{0, 5}, {1, 2}, {3, 4}};
+
+#define SIGNS_OF_FLOATS UINT64_C(0x8000000080000000)
+#define SIGN_OF_DOUBLE UINT64_C(0x8000000000000000)
+
+/* Say whether no bit but the signs is set in a line. */
+INLINE int line_is_zero(const char *line, uint64_t signs) {
+#if defined(__AVX512F__)
+    return _mm512_test_epi64_mask(_mm512_loadu_si512(line), _mm512_set1_epi64((long long)~signs)) == 0;
+#elif defined(__AVX2__)
+    const __m256i all = _mm256_or_si256(_mm256_loadu_si256((const __m256i *)line), _mm256_loadu_si256((const __m256i *)(line + 32)));
+    return _mm256_testz_si256(all, _mm256_set1_epi64x((long long)~signs));
+#else
+    uint64_t words[LINE_BYTES / 8], any = 0;
+    memcpy(words, line, LINE_BYTES);
+    for (int i = 0; i < LINE_BYTES / 8; i++) any |= words[i];
+    return (any & ~signs) == 0;
+#endif
+}
 
 #define REAL float
 #define TYPED(name) name##_float

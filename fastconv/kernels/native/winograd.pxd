@@ -15,6 +15,9 @@ and the gradient to 3x3 weights
             36 products         v[p] transposed times z[p]   +>  u [36][channel][lane], over all blocks of a lane
     lanes added in order, filter transform backwards         ->  3x3 taps
 
+Outputs that see nothing but zeros are exactly the bias, as they are by definition: a ReLU behind them, and what the book
+computes from it, depend on that.
+
 Where a result is not finite the caller computes the whole sweep directly: the transforms would spread one nan or inf over
 a tile, and overflow earlier. Errors: tests/kernels/test_winograd.py.
 """
@@ -27,16 +30,18 @@ from .sweep cimport Sweep
 cdef extern from "winograd.h" nogil:
     void winograd_input_float(const float* d, ptrdiff_t row, ptrdiff_t column, float* v, ptrdiff_t step)
     void winograd_input_double(const double* d, ptrdiff_t row, ptrdiff_t column, double* v, ptrdiff_t step)
+    unsigned int winograd_blank_float(int size, const float* d, ptrdiff_t row, ptrdiff_t column, ptrdiff_t channels)
+    unsigned int winograd_blank_double(int size, const double* d, ptrdiff_t row, ptrdiff_t column, ptrdiff_t channels)
     void winograd_filter_float(int taps, const float* g, ptrdiff_t tap, float* u, ptrdiff_t step)
     void winograd_filter_double(int taps, const double* g, ptrdiff_t tap, double* u, ptrdiff_t step)
-    int winograd_output_float(int size, const float* m, ptrdiff_t step, const float* bias, bint relu, const float* mask, ptrdiff_t mask_row,
-                              float* y, ptrdiff_t row, ptrdiff_t column)
-    int winograd_output_double(int size, const double* m, ptrdiff_t step, const double* bias, bint relu, const double* mask, ptrdiff_t mask_row,
-                               double* y, ptrdiff_t row, ptrdiff_t column)
-    int winograd_pooled_float(int size, const float* m, ptrdiff_t step, const float* bias, float* y, ptrdiff_t row, ptrdiff_t column,
-                              unsigned char* winner, ptrdiff_t winner_row)
-    int winograd_pooled_double(int size, const double* m, ptrdiff_t step, const double* bias, double* y, ptrdiff_t row, ptrdiff_t column,
-                               unsigned char* winner, ptrdiff_t winner_row)
+    int winograd_output_float(int size, const float* m, ptrdiff_t step, const float* bias, unsigned int blank, bint relu,
+                              const float* mask, ptrdiff_t mask_row, float* y, ptrdiff_t row, ptrdiff_t column)
+    int winograd_output_double(int size, const double* m, ptrdiff_t step, const double* bias, unsigned int blank, bint relu,
+                               const double* mask, ptrdiff_t mask_row, double* y, ptrdiff_t row, ptrdiff_t column)
+    int winograd_pooled_float(int size, const float* m, ptrdiff_t step, const float* bias, unsigned int blank, float* y,
+                              ptrdiff_t row, ptrdiff_t column, unsigned char* winner, ptrdiff_t winner_row)
+    int winograd_pooled_double(int size, const double* m, ptrdiff_t step, const double* bias, unsigned int blank, double* y,
+                               ptrdiff_t row, ptrdiff_t column, unsigned char* winner, ptrdiff_t winner_row)
     void winograd_gradient_float(const float* dy, ptrdiff_t row, ptrdiff_t column, float* z, ptrdiff_t step, float* total)
     void winograd_gradient_double(const double* dy, ptrdiff_t row, ptrdiff_t column, double* z, ptrdiff_t step, double* total)
     int winograd_taps_float(const float* u, ptrdiff_t step, float* g, ptrdiff_t tap)
@@ -86,20 +91,27 @@ cdef inline void winograd_filter(int taps, const real* g, ptrdiff_t tap, real* u
         winograd_filter_double(taps, g, tap, u, step)
 
 
-cdef inline int winograd_output(int size, const real* m, ptrdiff_t step, const real* bias, bint relu, const real* mask, ptrdiff_t mask_row,
-                                real* y, ptrdiff_t row, ptrdiff_t column) noexcept nogil:
+cdef inline unsigned int winograd_blank(int size, const real* d, ptrdiff_t row, ptrdiff_t column, ptrdiff_t channels) noexcept nogil:
     if real is float:
-        return winograd_output_float(size, m, step, bias, relu, mask, mask_row, y, row, column)
+        return winograd_blank_float(size, d, row, column, channels)
     else:
-        return winograd_output_double(size, m, step, bias, relu, mask, mask_row, y, row, column)
+        return winograd_blank_double(size, d, row, column, channels)
 
 
-cdef inline int winograd_pooled(int size, const real* m, ptrdiff_t step, const real* bias, real* y, ptrdiff_t row, ptrdiff_t column,
-                                unsigned char* winner, ptrdiff_t winner_row) noexcept nogil:
+cdef inline int winograd_output(int size, const real* m, ptrdiff_t step, const real* bias, unsigned int blank, bint relu,
+                                const real* mask, ptrdiff_t mask_row, real* y, ptrdiff_t row, ptrdiff_t column) noexcept nogil:
     if real is float:
-        return winograd_pooled_float(size, m, step, bias, y, row, column, winner, winner_row)
+        return winograd_output_float(size, m, step, bias, blank, relu, mask, mask_row, y, row, column)
     else:
-        return winograd_pooled_double(size, m, step, bias, y, row, column, winner, winner_row)
+        return winograd_output_double(size, m, step, bias, blank, relu, mask, mask_row, y, row, column)
+
+
+cdef inline int winograd_pooled(int size, const real* m, ptrdiff_t step, const real* bias, unsigned int blank, real* y,
+                                ptrdiff_t row, ptrdiff_t column, unsigned char* winner, ptrdiff_t winner_row) noexcept nogil:
+    if real is float:
+        return winograd_pooled_float(size, m, step, bias, blank, y, row, column, winner, winner_row)
+    else:
+        return winograd_pooled_double(size, m, step, bias, blank, y, row, column, winner, winner_row)
 
 
 cdef inline void winograd_gradient(const real* dy, ptrdiff_t row, ptrdiff_t column, real* z, ptrdiff_t step, real* total) noexcept nogil:
@@ -196,9 +208,10 @@ cdef inline bint winograd_block(const Sweep* s, const Tiling* t, const real* sou
     cdef bint finite = True
     cdef ptrdiff_t two_lines = POINTS * t.m_step, together = 1, lines
     cdef const real* group
+    cdef unsigned short blank[LARGE_BLOCK]
     if real is float:
         together = 2 if tiles <= MR // 2 else 1
-    transform_input(s, t, source, first, tiles, v, m + 2 * two_lines)
+    transform_input(s, t, source, first, tiles, v, m + 2 * two_lines, blank)
     line = first_line
     while line < last_line:
         lines = min(together, min(last_line - line, s.blocks - line % s.blocks))
@@ -210,18 +223,25 @@ cdef inline bint winograd_block(const Sweep* s, const Tiling* t, const real* sou
             multiply_points(s, t, group, tiles, u + line * POINTS * t.u_step, m)
         for i in range(lines * tiles):
             finite &= write_tile(s, t, m + i // tiles * two_lines + i % tiles * lanes, bias + (line + i // tiles) * lanes,
-                                 first + i % tiles, (line + i // tiles) * lanes, finish, out)
+                                 blank[i % tiles], first + i % tiles, (line + i // tiles) * lanes, finish, out)
         line += lines
     return finite
 
 
 cdef inline void transform_input(const Sweep* s, const Tiling* t, const real* source, ptrdiff_t first, ptrdiff_t tiles,
-                                 real* v, real* corner) noexcept nogil:
+                                 real* v, real* corner, unsigned short* blank) noexcept nogil:
+    """v = the points of some tiles; blank (or NULL): which outputs of each see nothing but zeros."""
     cdef ptrdiff_t lanes = LINE_BYTES // <ptrdiff_t> sizeof(real)
     cdef const real* patch
-    cdef ptrdiff_t row, i, c
+    cdef ptrdiff_t row, i, c, point
     for i in range(tiles):
         patch = patch_of(s, t, source, first + i, corner, &row)
+        if blank != NULL:
+            blank[i] = winograd_blank(t.size, patch, row, s.channels, s.channels)
+            if blank[i] == (1 << t.size * t.size) - 1:      # all of the patch is zero, and so are its points
+                for point in range(POINTS):
+                    memset(v + point * t.v_step + i * s.channels, 0, s.channels * sizeof(real))
+                continue
         for c in range(s.channels // lanes):
             winograd_input(patch + c * lanes, row, s.channels, v + i * s.channels + c * lanes, t.v_step)
 
@@ -271,8 +291,8 @@ cdef inline void multiply_few_points(const Sweep* s, const Tiling* t, const floa
         tile_half_float(x, &none, 1, s.group_channels, 1, u + p * t.u_step, POINTS * t.u_step, zero, y, POINTS * t.m_step)
 
 
-cdef inline bint write_tile(const Sweep* s, const Tiling* t, const real* m, const real* bias, ptrdiff_t index,
-                            ptrdiff_t output, const Finish* f, real* out) noexcept nogil:
+cdef inline bint write_tile(const Sweep* s, const Tiling* t, const real* m, const real* bias, unsigned int blank,
+                            ptrdiff_t index, ptrdiff_t output, const Finish* f, real* out) noexcept nogil:
     """Transform one tile's sums for one line of outputs back; write what is inside the image, and what has room."""
     cdef ptrdiff_t lanes = LINE_BYTES // <ptrdiff_t> sizeof(real)
     cdef ptrdiff_t n = index // (t.w * t.h), h = index // t.w % t.h * t.size, w = index % t.w * t.size, i, j, k
@@ -281,7 +301,7 @@ cdef inline bint write_tile(const Sweep* s, const Tiling* t, const real* m, cons
     cdef real* target
     cdef real whole[16 * FLOAT_LANES]
     if f.winner != NULL:
-        return winograd_pooled(t.size, m, t.m_step, bias,
+        return winograd_pooled(t.size, m, t.m_step, bias, blank,
                                out + n * f.pooled_image + h // 2 * f.pooled_row + w // 2 * s.outputs + output,
                                f.pooled_row, s.outputs,
                                f.winner + n * f.winner_image + h // 2 * f.winner_row + w // 2 * s.outputs + output,
@@ -290,8 +310,8 @@ cdef inline bint write_tile(const Sweep* s, const Tiling* t, const real* m, cons
         mask = <const real*> f.mask + n * f.mask_image + h * f.mask_row + w * s.outputs + output
     target = out + n * s.out_image + h * s.out_row + w * s.outputs + output
     if used == lanes and (s.room or (rows == t.size and columns == t.size)):
-        return winograd_output(t.size, m, t.m_step, bias, f.relu, mask, f.mask_row, target, s.out_row, s.outputs)
-    cdef bint finite = winograd_output(t.size, m, t.m_step, bias, f.relu, NULL, 0, whole, t.size * lanes, lanes)
+        return winograd_output(t.size, m, t.m_step, bias, blank, f.relu, mask, f.mask_row, target, s.out_row, s.outputs)
+    cdef bint finite = winograd_output(t.size, m, t.m_step, bias, blank, f.relu, NULL, 0, whole, t.size * lanes, lanes)
     for i in range(rows):
         for j in range(columns):
             memcpy(target + i * s.out_row + j * s.outputs, whole + (i * t.size + j) * lanes, used * sizeof(real))
@@ -313,7 +333,7 @@ cdef inline void gradient_blocks(const Sweep* s, const Tiling* t, const real* so
     memset(total + first_line * lanes, 0, (last_line - first_line) * lanes * sizeof(real))
     for block in range(first, last):
         tiles = min(t.block, t.count - block * t.block)
-        transform_input(s, t, source, block * t.block, tiles, v, z + POINTS * t.m_step)
+        transform_input(s, t, source, block * t.block, tiles, v, z + POINTS * t.m_step, NULL)
         for line in range(first_line, last_line):
             gradient_line(s, t, dout, block * t.block, tiles, line, v, z, block == first, u + line * POINTS * t.u_step,
                           total + line * lanes)

@@ -95,6 +95,39 @@ static void TYPED(winograd_input)(const REAL *d, ptrdiff_t row, ptrdiff_t column
     }
 }
 
+/* Say whether all `count` values, whole lines, are zero. */
+INLINE int TYPED(all_zero)(const REAL *d, ptrdiff_t count) {
+    const char *line = (const char *)d;
+    const char *end = (const char *)(d + count);
+    for (; line < end; line += LINE_BYTES)
+        if (!line_is_zero(line, sizeof(REAL) == 4 ? SIGNS_OF_FLOATS : SIGN_OF_DOUBLE)) return 0;
+    return 1;
+}
+
+/* Return which of a tile's outputs, bit i*size + j, see nothing but zeros in the 6x6 pixels d[i*row + j*column] of so many
+ * channels. Every window holds one of the four pixels in the middle. */
+static unsigned TYPED(winograd_blank)(int size, const REAL *d, ptrdiff_t row, ptrdiff_t column, ptrdiff_t channels) {
+    const REAL *middle = d + 2 * row + 2 * column;
+    const ptrdiff_t one = LINE_BYTES / sizeof(REAL);
+    if (!TYPED(all_zero)(middle, one) && !TYPED(all_zero)(middle + column, one) && !TYPED(all_zero)(middle + row, one)
+        && !TYPED(all_zero)(middle + row + column, one))
+        return 0;
+    const int taps = 7 - size;
+    unsigned across[6], blank = 0;   /* bit j of a row: the pixels j, ..., j + taps - 1 are zero */
+    for (int i = 0; i < 6; i++) {
+        unsigned zeros = 0;
+        for (int j = 0; j < 6; j++) zeros |= (unsigned)TYPED(all_zero)(d + i * row + j * column, channels) << j;
+        across[i] = zeros;
+        for (int j = 1; j < taps; j++) across[i] &= zeros >> j;
+    }
+    for (int i = 0; i < size; i++) {
+        unsigned windows = across[i];
+        for (int k = 1; k < taps; k++) windows &= across[i + k];
+        blank |= windows << i * size;
+    }
+    return blank;
+}
+
 /* u[i*6 + j] = G g G' of the 3x3 or 5x5 taps g[(i*taps + j)*tap] */
 INLINE void TYPED(filter_vectors)(int taps, const REAL *g, ptrdiff_t tap, REAL *u, ptrdiff_t step) {
     for (int k = 0; k < VECTORS; k++) {
@@ -116,8 +149,9 @@ static void TYPED(winograd_filter)(int taps, const REAL *g, ptrdiff_t tap, REAL 
     else TYPED(filter_vectors)(5, g, tap, u, step);
 }
 
-/* A' m A + bias of the 36 sums m[i*6 + j], into y; returns 0 where a result is nan or infinite */
-INLINE int TYPED(output_vectors)(int size, const REAL *m, ptrdiff_t step, const REAL *bias, vec y[4][4]) {
+/* A' m A + bias of the 36 sums m[i*6 + j], into y; returns 0 where a result is nan or infinite. Where an output is blank it is
+ * the bias, without what rounding has left. */
+INLINE int TYPED(output_vectors)(int size, const REAL *m, ptrdiff_t step, const REAL *bias, unsigned blank, vec y[4][4]) {
     vec in[6], half[4][6], out[4], zero = TYPED(load_vec)(bias) * 0;
     const vec b = TYPED(load_vec)(bias);
     int finite = 1;
@@ -134,6 +168,11 @@ INLINE int TYPED(output_vectors)(int size, const REAL *m, ptrdiff_t step, const 
         }
     }
     for (int lane = 0; lane < VECTOR_REALS; lane++) finite &= zero[lane] == 0;
+    if (blank) {
+        for (int i = 0; i < size; i++)
+            for (int j = 0; j < size; j++)
+                if (blank >> (i * size + j) & 1) y[i][j] = b;
+    }
     return finite;
 }
 
@@ -141,12 +180,12 @@ INLINE vec TYPED(keep_where)(ivec condition, vec a) { return (vec)((ivec)a & con
 
 /* y[i*row + j*column] = the size x size results, their positive part (relu), or zero where mask[i*mask_row + j*column] <= 0
     (mask, if not NULL) */
-INLINE int TYPED(write_outputs)(int size, const REAL *m, ptrdiff_t step, const REAL *bias, int relu, const REAL *mask,
+INLINE int TYPED(write_outputs)(int size, const REAL *m, ptrdiff_t step, const REAL *bias, unsigned blank, int relu, const REAL *mask,
                                 ptrdiff_t mask_row, REAL *y, ptrdiff_t row, ptrdiff_t column) {
     int finite = 1;
     for (int k = 0; k < VECTORS; k++) {
         vec out[4][4];
-        finite &= TYPED(output_vectors)(size, m + LANE_OF(k), step, bias + LANE_OF(k), out);
+        finite &= TYPED(output_vectors)(size, m + LANE_OF(k), step, bias + LANE_OF(k), blank, out);
         for (int i = 0; i < size; i++) {
             for (int j = 0; j < size; j++) {
                 if (relu) out[i][j] = TYPED(keep_where)(out[i][j] > 0, out[i][j]);
@@ -161,20 +200,21 @@ INLINE int TYPED(write_outputs)(int size, const REAL *m, ptrdiff_t step, const R
     return finite;
 }
 
-static int TYPED(winograd_output)(int size, const REAL *m, ptrdiff_t step, const REAL *bias, int relu, const REAL *mask,
+static int TYPED(winograd_output)(int size, const REAL *m, ptrdiff_t step, const REAL *bias, unsigned blank, int relu, const REAL *mask,
                                   ptrdiff_t mask_row, REAL *y, ptrdiff_t row, ptrdiff_t column) {
-    if (size == 4) return TYPED(write_outputs)(4, m, step, bias, relu, mask, mask_row, y, row, column);
-    return TYPED(write_outputs)(2, m, step, bias, relu, mask, mask_row, y, row, column);
+    if (size == 2) return TYPED(write_outputs)(2, m, step, bias, blank, relu, mask, mask_row, y, row, column);
+    if (blank) return TYPED(write_outputs)(4, m, step, bias, blank, relu, mask, mask_row, y, row, column);
+    return TYPED(write_outputs)(4, m, step, bias, 0, relu, mask, mask_row, y, row, column);
 }
 
 /* y[i*row + j*column] = the largest of each 2x2 of the results' positive parts; winner[i*winner_row + j*column] says which
  * of the four was the first to be it, DEAD where none is positive */
-INLINE int TYPED(write_pooled)(int size, const REAL *m, ptrdiff_t step, const REAL *bias, REAL *y, ptrdiff_t row,
+INLINE int TYPED(write_pooled)(int size, const REAL *m, ptrdiff_t step, const REAL *bias, unsigned blank, REAL *y, ptrdiff_t row,
                                ptrdiff_t column, unsigned char *winner, ptrdiff_t winner_row) {
     int finite = 1;
     for (int k = 0; k < VECTORS; k++) {
         vec out[4][4];
-        finite &= TYPED(output_vectors)(size, m + LANE_OF(k), step, bias + LANE_OF(k), out);
+        finite &= TYPED(output_vectors)(size, m + LANE_OF(k), step, bias + LANE_OF(k), blank, out);
         for (int i = 0; i < size / 2; i++) {
             for (int j = 0; j < size / 2; j++) {
                 vec best = out[2 * i][2 * j];
@@ -190,10 +230,11 @@ INLINE int TYPED(write_pooled)(int size, const REAL *m, ptrdiff_t step, const RE
     return finite;
 }
 
-static int TYPED(winograd_pooled)(int size, const REAL *m, ptrdiff_t step, const REAL *bias, REAL *y, ptrdiff_t row,
+static int TYPED(winograd_pooled)(int size, const REAL *m, ptrdiff_t step, const REAL *bias, unsigned blank, REAL *y, ptrdiff_t row,
                                   ptrdiff_t column, unsigned char *winner, ptrdiff_t winner_row) {
-    if (size == 4) return TYPED(write_pooled)(4, m, step, bias, y, row, column, winner, winner_row);
-    return TYPED(write_pooled)(2, m, step, bias, y, row, column, winner, winner_row);
+    if (size == 2) return TYPED(write_pooled)(2, m, step, bias, blank, y, row, column, winner, winner_row);
+    if (blank) return TYPED(write_pooled)(4, m, step, bias, blank, y, row, column, winner, winner_row);
+    return TYPED(write_pooled)(4, m, step, bias, 0, y, row, column, winner, winner_row);
 }
 
 /* z[i*6 + j] = A dy A' of the 4x4 gradients dy[i*row + j*column], whose sum is added to total */
