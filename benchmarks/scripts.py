@@ -173,6 +173,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--readme", nargs="?", type=Path, const=ROOT / "README.md", metavar="FILE",
                         help="measure nothing; write the table between the markers of this file (default: README.md)")
     args = parser.parse_args(argv)
+    chosen = [script for script in SCRIPTS
+              if any(fnmatch(script.name, pattern) for pattern in args.patterns or ["*"])]
+    if not chosen:
+        parser.error(f"no script is named like {' or '.join(args.patterns)}; there are "
+                     + ", ".join(script.name for script in SCRIPTS))
     rows = {}
     if args.output.exists():
         rows = {row["name"]: Row(**row) for row in json.loads(args.output.read_text())}
@@ -182,11 +187,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         with tempfile.TemporaryDirectory() as scratch:
             folder = reader_folder(Path(scratch) / "reader")
-            for script in SCRIPTS:
-                if any(fnmatch(script.name, pattern) for pattern in args.patterns or ["*"]):
-                    row = rows[script.name] = measure(folder, script)
-                    print(markdown([row]).splitlines()[-1], flush=True)
-                    args.output.write_text(json.dumps([asdict(row) for row in rows.values()]))
+            for script in chosen:
+                row = rows[script.name] = measure(folder, script)
+                print(markdown([row]).splitlines()[-1], flush=True)
+                args.output.write_text(json.dumps([asdict(row) for row in rows.values()]))
     except (ResultsError, RuntimeError, OSError) as error:
         print(f"benchmarks.scripts: error: {error}", file=sys.stderr)
         return 1

@@ -1,7 +1,6 @@
 """JSON for people's tools: one line, and strictly JSON."""
 from __future__ import annotations
 
-import json
 import math
 from typing import Any
 
@@ -15,4 +14,5 @@ def as_json(values: Any) -> str:
             return [plain(item) for item in value]
         return None if isinstance(value, float) and not math.isfinite(value) else value
 
+    import json  # every command loads this module, few print JSON
     return json.dumps(plain(values))

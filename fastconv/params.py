@@ -4,19 +4,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .array_pickle import read_arrays, write_arrays
 from .files import harmless, open_regular
-from .npz import read_npz, write_npz
 from .replacing import replacing
-from .safetensors_file import read_metadata, read_safetensors, write_safetensors
-from .torch_pickle import read_tensors
 
 Arrays = dict[str, NDArray[Any]]
 LONGEST_REASON = 400  # in characters
@@ -101,33 +96,50 @@ def metadata(file_name: str | os.PathLike[str]) -> dict[str, str]:
     path = Path(file_name)
     if path.suffix != ".safetensors":
         return {}
+    from .safetensors_file import read_metadata
     with open_regular(path) as file, _naming("params.metadata", path):
         return read_metadata(file)
 
 
-@dataclass(frozen=True)
-class Format:
+class Format(NamedTuple):
     """How files of one suffix are written, None where they are only read, and read."""
 
     write: Callable[[IO[bytes], Arrays], None] | None
     read: Callable[[IO[bytes]], Arrays]
 
 
-FORMATS = {
-    ".pkl": Format(write_arrays, lambda file: read_arrays(file.read())),
-    ".npz": Format(write_npz, read_npz),
-    ".safetensors": Format(write_safetensors, read_safetensors),
-    ".pth": Format(None, read_tensors),
-    ".pt": Format(None, read_tensors),
-}
+# what reads and writes files is loaded when there is one: it takes longer than everything else in `import fastconv`
+
+def _pkl() -> Format:
+    from .array_pickle import read_arrays, write_arrays
+    return Format(write_arrays, lambda file: read_arrays(file.read()))
+
+
+def _npz() -> Format:
+    from .npz import read_npz, write_npz
+    return Format(write_npz, read_npz)
+
+
+def _safetensors() -> Format:
+    from .safetensors_file import read_safetensors, write_safetensors
+    return Format(write_safetensors, read_safetensors)
+
+
+def _pytorch() -> Format:
+    from .torch_pickle import read_tensors
+    return Format(None, read_tensors)
+
+
+FORMATS = {".pkl": _pkl, ".npz": _npz, ".safetensors": _safetensors, ".pth": _pytorch, ".pt": _pytorch}
 
 
 def _format(path: Path) -> Format:
     try:
-        return FORMATS[path.suffix]
+        formats = FORMATS[path.suffix]
     except KeyError:
         raise ValueError(f"{path}: the suffix {path.suffix!r} is no format for parameters, expected "
                          f"{', '.join(FORMATS)}") from None
+    return formats()
 
 
 @contextmanager

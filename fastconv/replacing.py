@@ -4,7 +4,6 @@ from __future__ import annotations
 import errno
 import glob
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,7 +21,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     OSError
         The file cannot be written. An old one is as it was.
     """
-    temporary = path.with_name(f".{path.name[:LONGEST_STEM]}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{path.name[:LONGEST_STEM]}.{os.urandom(4).hex()}.tmp")
     try:
         if path.exists() and not path.is_file():
             raise OSError(errno.EEXIST, "there is a folder, a pipe or a device of this name")

@@ -108,7 +108,7 @@ def test_a_header_does_not_overflow_the_stack(tmp_path, header):
     b'{"descr": "<f8", "fortran_order": True, "shape": (2,1,),}',
     b"{'descr': '<f8', 'fortran_order': False, 'shape': (2L, 1L), }"])
 def test_headers_of_other_writers(header):
-    read = params.FORMATS[".npz"].read(io.BytesIO(of_header(header, np.array([1.5, -2.0]).tobytes())))
+    read = params.FORMATS[".npz"]().read(io.BytesIO(of_header(header, np.array([1.5, -2.0]).tobytes())))
     np.testing.assert_array_equal(read["W1"], [[1.5], [-2.0]])
 
 

@@ -5,7 +5,6 @@ import argparse
 import io
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -113,6 +112,7 @@ def _show(error: BaseException, path: str) -> None:
         shown = shown.tb_next
     sys.stdout.flush()
     if sys.excepthook is sys.__excepthook__:
+        import traceback
         traceback.print_exception(type(error), error, shown)
     else:
         sys.excepthook(type(error), error, shown)

@@ -21,7 +21,6 @@ from collections.abc import Iterable
 from types import ModuleType
 from typing import Any, Literal
 
-from ..winograd import use_winograd
 from .book import BOOK
 from .imports import AfterImport
 
@@ -32,7 +31,6 @@ _options: dict[str, Any] = {}
 _wanted: dict[str, set[str]] = {}
 _replaced: list[tuple[ModuleType, str, Any, Any]] = []  # module, name, the book's object, ours
 _exit_registered = False
-_direct: use_winograd | None = None
 
 
 def install(only: str | Iterable[str] | None = None, *, strict_book: bool = False,
@@ -47,7 +45,7 @@ def install(only: str | Iterable[str] | None = None, *, strict_book: bool = Fals
         What to replace: modules (``"common.layers"`` or ``"layers"``) or objects (``"Convolution"``).
     strict_book : bool, default False
         Everything as in the book where fastconv differs by design: the book's Trainer with its samples and its lines,
-        the book's dropout masks, no Winograd convolution; layer by layer, so slower.
+        the book's dropout masks; layer by layer, so slower.
     precision : {'float32', 'float64'}
         Of a recognised network that a Trainer trains on float32 images.
     report : bool, optional
@@ -59,7 +57,7 @@ def install(only: str | Iterable[str] | None = None, *, strict_book: bool = Fals
     ValueError
         If `only` names nothing that can be replaced, or there is no such `precision`.
     """
-    global _finder, _exit_registered, _direct
+    global _finder, _exit_registered
     if precision not in ("float32", "float64"):
         raise ValueError(f"install: precision is {precision!r}, expected 'float32' or 'float64'")
     wanted = _selected(only)
@@ -70,8 +68,6 @@ def install(only: str | Iterable[str] | None = None, *, strict_book: bool = Fals
     if log.enabled and not _exit_registered:
         atexit.register(_write_report)
         _exit_registered = True
-    if strict_book:  # where an image is blank the book has zeros, with no gradient through a ReLU: rounding has some
-        _direct = use_winograd(False)
     _options.update(strict=strict_book, precision=precision)
     _wanted.update(wanted)
     _finder = AfterImport(_wanted, _replace)
@@ -85,10 +81,7 @@ def install(only: str | Iterable[str] | None = None, *, strict_book: bool = Fals
 
 def uninstall() -> None:
     """Give the book's modules their own objects back, and leave modules alone that are imported from now on."""
-    global _finder, _direct
-    if _direct is not None:
-        _direct.__exit__()
-        _direct = None
+    global _finder
     if _finder is not None and _finder in sys.meta_path:
         sys.meta_path.remove(_finder)
     _finder = None

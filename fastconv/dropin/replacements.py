@@ -3,24 +3,22 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Collection, Iterator
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from .. import functions, gradient, layers, models, optimizers, util
 from .book import objects_of
-from .fallback import function_replacement, optimizer_replacement
-from .layers import layer_replacement
-from .mnist import mnist_replacement
 from .probes import differs
 from .report import report
-from .trainer import BookTrainer
 
-# the book's module -> fastconv's
-HOMES: dict[str, Any] = {
-    "common.functions": functions, "common.util": util, "common.gradient": gradient, "common.layers": layers,
-    "common.optimizer": optimizers, "common.multi_layer_net": models, "common.multi_layer_net_extend": models,
+# the book's module -> fastconv's, which is loaded when the book's is
+HOMES = {
+    "common.functions": "fastconv.functions", "common.util": "fastconv.util", "common.gradient": "fastconv.gradient",
+    "common.layers": "fastconv.layers", "common.optimizer": "fastconv.optimizers", "common.trainer": "fastconv.trainer",
+    "common.multi_layer_net": "fastconv.models", "common.multi_layer_net_extend": "fastconv.models",
+    "dataset.mnist": "fastconv.datasets",
 }
 
 # what draws other samples or masks than the book's; the latter, made of layers that are replaced, then draws the same
@@ -29,9 +27,7 @@ BY_DESIGN = {"Trainer", "MultiLayerNetExtend"}
 
 def home(module: str, name: str) -> str:
     """Return the full name of what stands in for an object of the book's."""
-    if module in HOMES:
-        return f"{HOMES[module].__name__}.{name}"
-    return {"Trainer": "fastconv.trainer.Trainer", "load_mnist": "fastconv.datasets.load_mnist"}[name]
+    return f"{HOMES[module]}.{name}"
 
 
 def replacements(module: ModuleType, wanted: Collection[str], *, strict: bool,
@@ -62,17 +58,26 @@ def replacements(module: ModuleType, wanted: Collection[str], *, strict: bool,
 def _replacement(module: str, name: str, book: Any, strict: bool, precision: str) -> Any:
     match module:
         case "common.layers":
+            from .layers import layer_replacement
             return layer_replacement(book, strict=strict)
         case "common.optimizer":
-            return optimizer_replacement(getattr(optimizers, name), book)
+            from .fallback import optimizer_replacement
+            return optimizer_replacement(_ours(module, name), book)
         case "common.trainer":
+            from .trainer import BookTrainer
             return _subclass(BookTrainer, book, {"precision": np.dtype(precision)})
         case "dataset.mnist":
+            from .mnist import mnist_replacement
             return mnist_replacement(book, strict=strict)
         case "common.multi_layer_net" | "common.multi_layer_net_extend":
-            return _net_replacement(getattr(models, name), book)
+            return _net_replacement(_ours(module, name), book)
         case _:
-            return function_replacement(getattr(HOMES[module], name), book)
+            from .fallback import function_replacement
+            return function_replacement(_ours(module, name), book)
+
+
+def _ours(module: str, name: str) -> Any:
+    return getattr(import_module(HOMES[module]), name)
 
 
 def _subclass(base: type, book: type, attributes: dict[str, Any]) -> type:

@@ -10,7 +10,6 @@ import pytest
 
 import fastconv
 from fastconv.dropin.book import BOOK
-from fastconv.kernels import settings
 
 
 def edit(folder, file, before, after):
@@ -172,14 +171,3 @@ def test_notebooks(load):
     assert is_replaced(load("common.layers"), "Relu")
     fastconv.unload_ipython_extension(None)
     assert not fastconv.is_installed() and not is_replaced(sys.modules["common.layers"], "Relu")
-
-
-def test_strict_mode_does_without_winograd_while_it_is_installed():
-    before = settings.winograd
-    fastconv.install(strict_book=True)
-    assert not settings.winograd
-    fastconv.install()
-    assert settings.winograd == before
-    fastconv.install(strict_book=True)
-    fastconv.uninstall()
-    assert settings.winograd == before

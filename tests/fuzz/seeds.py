@@ -34,7 +34,7 @@ def seeds() -> Iterator[tuple[str, str, bytes]]:
     """Yield reader, name and content."""
     for suffix in (".pkl", ".npz", ".safetensors"):
         file = io.BytesIO()
-        params.FORMATS[suffix].write(file, ARRAYS)  # type: ignore[misc]
+        params.FORMATS[suffix]().write(file, ARRAYS)  # type: ignore[misc]
         yield suffix[1:], "own", file.getvalue()
     for protocol in range(6):
         yield "pkl", f"protocol {protocol}", pickle.dumps(ARRAYS, protocol)
