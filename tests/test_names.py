@@ -33,7 +33,7 @@ def test_star_import_and_modules():
 
 def test_other_names():
     with pytest.raises(AttributeError, match="module 'fastconv' has no attribute 'Convolutoin'"):
-        fastconv.Convolutoin
+        _ = fastconv.Convolutoin
     with pytest.raises(ImportError, match="cannot import name 'relu'"):
         exec("from fastconv import relu")
 

@@ -19,6 +19,7 @@ from .statistics import Folded, Statistics
 from .tensors import Tensor
 
 KEPT = 8  # plans per network
+LARGE_AFFINE = 1 << 24  # bytes of an Affine layer's weights, from which on they are better read once for all images
 
 
 class Plan:
@@ -42,6 +43,8 @@ class Plan:
         self._folded = Folded(schedule.folded, self._dtype)
         self._normalizations = [Statistics(layer, shape, self._dtype) for layer, shape in schedule.normalizations]
         self._training, self.shared = schedule.training, bool(schedule.segments)
+        self.pays = not (self.shared and getattr(self._run, "IMAGES_APART", False) and any(
+            layer.W.ndim == 2 and layer.W.nbytes >= LARGE_AFFINE for layer in schedule.filter_layers))
         self._settings = _settings(schedule.graph.layers)
         graph = schedule.graph
         self._graph = list(graph.layers), list(graph.inputs), dict(graph.auxiliary), type(schedule.last_layer)
@@ -142,6 +145,9 @@ class Plans:
                                      gradient=gradient, winograd=settings.winograd), backend)
             except (NotCompiled, ValueError, TypeError) as reason:  # what is wrong, the layers say best themselves
                 return reason if isinstance(reason, NotCompiled) else NotCompiled(str(reason))
+        if not plan.pays:
+            self.give(key, plan)
+            return NotCompiled(f"the backend {backend} takes images apart, and would read large weights for each")
         return key, plan
 
     def give(self, key: Any, plan: Plan) -> None:

@@ -224,3 +224,18 @@ def test_a_read_only_view_of_what_can_change_is_looked_at(shared):
     after = network.predict(x)
     assert not np.array_equal(after, before)
     np.testing.assert_allclose(after, layer_by_layer(network).predict(x), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("inputs, layers", [(1 << 14, True), (1 << 10, False)])
+def test_large_affine_weights_are_read_once_for_all_images(inputs, layers):
+    """Native plans share each step among the threads; Numba's take images apart, so such a network runs layer by layer."""
+    rng = np.random.default_rng(0)
+    network = Network()
+    network.add(Convolution(rng.normal(size=(16, 16, 3, 3)).astype(np.float32), np.zeros(16, np.float32), 1, 1))
+    W = rng.normal(size=(16 * inputs, 64 if layers else 4)).astype(np.float32) / 100
+    network.add(Affine(W, np.zeros(W.shape[1], np.float32)))
+    x = rng.normal(size=(2, 16, 128, inputs // 128)).astype(np.float32)
+    found = network._plans.take(network._graph, network.last_layer, network.dtype, x, False, False, False)
+    assert isinstance(found, NotCompiled) == (layers and backend() == "numba")
+    expected = network._graph.forward(x, False)
+    np.testing.assert_allclose(network.predict(x), expected, rtol=0, atol=2e-4 * np.abs(expected).max())

@@ -79,8 +79,8 @@ def test_error_is_below_the_documented_bound(backend, case, dtype, bound, monkey
 @pytest.mark.parametrize("case", [*CASES[:3], CASES[-1], *NATIVE_CASES], ids=str)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_it_is_what_runs_and_can_be_switched_off(backend, case, dtype, monkeypatch):
-    if backend == "numba" and case in (CASES[-1], *NATIVE_CASES):
-        pytest.skip("Numba's is for 3x3 filters without groups, whose weights stay in the caches")
+    if backend == "numba" and case in NATIVE_CASES:
+        pytest.skip("Numba's is for 3x3 filters without groups")
     monkeypatch.setattr(settings, "winograd", True)
     x, weight, bias = (sample(*s).astype(dtype) for s in (case.x, case.weight, case.filters[:1]))
     fast = forward(backend, x, weight, bias, case)

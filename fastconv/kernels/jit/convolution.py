@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange
 
+from ...buffers import empty
 from .. import settings
 from .compile import Loop, inner
 from .direct import PLACES, pack_bias, pack_line, sweep_band
@@ -21,8 +22,21 @@ from .memory import SERIAL_WORK, flat, none, threads_for
 from .sweep import band_size, forward_axis, phase_axis, records, split_rows, sweep
 from .tile import MR
 from .turns import first_turn, take_number
-from .winograd import HALF, POINTS, no_finish, tile_count, tiling, usual_block, winograd_pays, winograd_scratch
+from .winograd import (
+    HALF,
+    POINTS,
+    from_memory,
+    no_finish,
+    points_size,
+    tile_count,
+    tiles_together,
+    tiling,
+    usual_block,
+    winograd_pays,
+    winograd_scratch,
+)
 from .winograd_gradient import gradient_blocks, line_taps
+from .winograd_points import FEW_TILES, dout_task, input_task, output_task, point_task, product_task
 from .winograd_sweep import transform_line, winograd_block
 
 TASKS = 64               # enough for every core, whatever their number; the cut never depends on it
@@ -38,6 +52,7 @@ class Job(NamedTuple):
 
     sweeps: np.ndarray  # of one record
     winograd: bool      # whether Winograd's method pays
+    together: int       # tiles that it takes at a time where the weights' points come from memory, else 0
     work: int           # multiply-adds
     chunk: int          # lines per task
     lanes: int          # private gradients
@@ -72,7 +87,12 @@ def convolution_backward_weight(x, dout, stride, pad, dilation, groups, dweight,
     n_threads, FH, FW = threads_for(n_threads, job.work, SERIAL_WORK), *dweight.shape[2:]
     arrays = flat(x), flat(dout), len(x), FH * FW, flat(dweight), flat(dbias)
     if job.winograd:
-        if _winograd_gradient(n_threads, n_threads, job.sweeps, *arrays, job.lanes, job.chunk, job.buffer):
+        if job.together:
+            u = _points_memory(job.sweeps[0], x.dtype)
+            finite = _points_gradient(n_threads, job.sweeps, *arrays, job.together, u)
+        else:
+            finite = _winograd_gradient(n_threads, n_threads, job.sweeps, *arrays, job.lanes, job.chunk, job.buffer)
+        if finite:
             return
         job = _gradient_job(*shapes, False)
     _direct_gradient(n_threads, n_threads, job.sweeps, *arrays, job.lanes, job.chunk, job.buffer, job.places)
@@ -87,8 +107,14 @@ def _sweep(job, source, weight, bias, output_step, channel_step, out, n_threads)
     n_threads = threads_for(n_threads, job.work, SERIAL_WORK)
     group_size = FN // int(job.sweeps["groups"][0]) * CG * FH * FW
     arrays = flat(source), len(source), flat(weight), bias, group_size, output_step, channel_step, FW
-    if job.winograd and settings.winograd and _winograd_sweep(n_threads, n_threads, job.sweeps, *arrays, flat(out)):
-        return
+    if job.winograd and settings.winograd:
+        if job.together:
+            u = _points_memory(job.sweeps[0], out.dtype)
+            finite = _points_sweep(n_threads, n_threads, job.sweeps, *arrays, job.together, u, flat(out))
+        else:
+            finite = _winograd_sweep(n_threads, n_threads, job.sweeps, *arrays, flat(out))
+        if finite:
+            return
     _direct_sweep(n_threads, n_threads, job.sweeps, *arrays, job.chunk, job.buffer, job.places, flat(out))
 
 
@@ -129,17 +155,11 @@ def _winograd_sweep(workers, sweeps, source, images, weight, bias, group_size, o
                     out):
     """Transform the weights, then take blocks of tiles; return whether all results are finite."""
     lines, channels, lanes = sweeps[0].lines, sweeps[0].channels, sweeps[0].lanes
-    block, line_size, u_size = usual_block(channels, lanes), sweeps[0].depth * lanes, POINTS * (channels | 1) * lanes
-    u, bias_lines = np.empty(lines * u_size, out.dtype), np.empty(lines * lanes, out.dtype)
+    block, size = usual_block(channels, lanes), lines * points_size(channels, lanes)
+    u, bias_lines = np.empty(size, out.dtype), np.empty(lines * lanes, out.dtype)
     turn = first_turn()
     for _ in prange(workers):
-        packed = np.empty(line_size + HALF, out.dtype)
-        line = take_number(turn)
-        while line < lines:
-            pack_weights(sweeps[0], line, weight, bias, group_size, output_step, channel_step, filter_w, packed, 0,
-                         bias_lines)
-            transform_line(sweeps[0], tiling(sweeps[0], 1, block), packed, 0, u, line * u_size, packed[line_size:])
-            line = take_number(turn)
+        transform_weights(sweeps[0], turn, weight, bias, group_size, output_step, channel_step, filter_w, u, bias_lines)
     blocks = -(-tile_count(sweeps[0], images) // block)
     chunk = min(lines, max(4, -(-lines // max(1, -(-TASKS // blocks)))))
     chunks = -(-lines // chunk)
@@ -153,6 +173,43 @@ def _winograd_sweep(workers, sweeps, source, images, weight, bias, group_size, o
             finite[task] = winograd_block(sweeps[0], t, source, 0, u, 0, bias_lines, 0, task // chunks * block, first,
                                           min(lines, first + chunk), no_finish(), source, no_bytes, out, 0, scratch)
             task = take_number(turn)
+    return finite.all()
+
+
+@inner
+def transform_weights(s, turn, weight, bias, group_size, output_step, channel_step, filter_w, u, bias_lines):
+    """Pack lines of weights and bring them to their points, as long as there are any left."""
+    size = s.depth * s.lanes
+    packed = np.empty(size + HALF, u.dtype)
+    line = take_number(turn)
+    while line < s.lines:
+        pack_weights(s, line, weight, bias, group_size, output_step, channel_step, filter_w, packed, 0, bias_lines)
+        transform_line(s, tiling(s, 1, 1), packed, 0, u, line * points_size(s.channels, s.lanes), packed[size:])
+        line = take_number(turn)
+
+
+@Loop
+def _points_sweep(workers, sweeps, source, images, weight, bias, group_size, output_step, channel_step, filter_w,
+                  together, u, out):
+    """The same where the weights' points come from memory (winograd_points.py)."""
+    lines, lanes = sweeps[0].lines, sweeps[0].lanes
+    bias_lines, turn = np.empty(lines * lanes, out.dtype), first_turn()
+    for _ in prange(workers):
+        transform_weights(sweeps[0], turn, weight, bias, group_size, output_step, channel_step, filter_w, u, bias_lines)
+    t = tiling(sweeps[0], images, together)
+    v, m = np.empty(POINTS * t.v_step, out.dtype), np.empty(lines * POINTS * t.m_step, out.dtype)
+    chunk = -(-lines // 4)
+    chunks, finite = -(-lines // chunk), np.ones(-(-together // FEW_TILES), np.uint8)
+    blank = np.empty(together, np.int64)
+    for first in range(0, t.count, together):
+        tiles = min(together, t.count - first)
+        for task in prange(-(-tiles // FEW_TILES)):
+            input_task(sweeps[0], images, together, source, first, task, tiles, v, blank)
+        for task in prange(POINTS * chunks):
+            line = task % chunks * chunk
+            product_task(sweeps[0], images, together, v, tiles, u, task // chunks, line, min(lines, line + chunk), m)
+        for task in prange(-(-tiles // FEW_TILES)):
+            finite[task] &= output_task(sweeps[0], images, together, m, blank, bias_lines, first, task, tiles, out)
     return finite.all()
 
 
@@ -185,8 +242,8 @@ def _direct_gradient(workers, sweeps, x, dout, images, filter_size, dweight, dbi
 @Loop
 def _winograd_gradient(workers, sweeps, x, dout, images, filter_size, dweight, dbias, lanes, chunk, buffer):
     """Lanes of blocks of tiles; return whether all results are finite."""
-    lines, width, block = sweeps[0].lines, sweeps[0].lanes, usual_block(sweeps[0].channels, sweeps[0].lanes)
-    size, u_size = sweeps[0].depth * width, POINTS * (sweeps[0].channels | 1) * width
+    lines, channels, width = sweeps[0].lines, sweeps[0].channels, sweeps[0].lanes
+    block, u_size = usual_block(channels, width), points_size(channels, width)
     units, lane_size, chunks = -(-tile_count(sweeps[0], images) // block), lines * (u_size + width), -(-lines // chunk)
     u = np.empty(lanes * lane_size, x.dtype)
     tasks, turn = lanes * chunks, first_turn()
@@ -201,16 +258,52 @@ def _winograd_gradient(workers, sweeps, x, dout, images, filter_size, dweight, d
             task = take_number(turn)
     finite = np.ones(lines, np.uint8)
     for line in prange(lines):
-        taps, half = np.empty(size + width, x.dtype), np.empty(2 * HALF, x.dtype)
-        finite[line] = line_taps(sweeps[0], tiling(sweeps[0], 1, block), u, line * u_size, lanes, lane_size, taps, half,
-                                 half[HALF:])
-        at = lines * u_size + line * width
-        total = load(u, at)
-        for lane in range(1, lanes):
-            total = total + load(u, lane * lane_size + at)
-        store(taps, size, total)
-        add_lanes(sweeps[0], taps, -line * (size + width), 1, 0, line, filter_size, dweight, dbias)
+        finite[line] = finish_line(sweeps[0], line, u, lanes, lane_size, filter_size, dweight, dbias)
     return finite.all()
+
+
+@inner
+def finish_line(s, line, u, lanes, lane_size, filter_size, dweight, dbias):
+    """Add one line over the lanes and bring it back to 3x3 taps; say whether they are finite."""
+    size, u_size = s.depth * s.lanes, points_size(s.channels, s.lanes)
+    taps, half = np.empty(size + s.lanes, u.dtype), np.empty(2 * HALF, u.dtype)
+    finite = line_taps(s, tiling(s, 1, 1), u, line * u_size, lanes, lane_size, taps, half, half[HALF:])
+    at = s.lines * u_size + line * s.lanes
+    total = load(u, at)
+    for lane in range(1, lanes):
+        total = total + load(u, lane * lane_size + at)
+    store(taps, size, total)
+    add_lanes(s, taps, -line * (size + s.lanes), 1, 0, line, filter_size, dweight, dbias)
+    return finite
+
+
+@Loop
+def _points_gradient(sweeps, x, dout, images, filter_size, dweight, dbias, together, u):
+    """The same where the weights' points come from memory (winograd_points.py)."""
+    lines, t = sweeps[0].lines, tiling(sweeps[0], images, together)
+    totals = lines * POINTS * t.u_step  # where they stand in u, for the bias
+    v, z = np.empty(POINTS * t.v_step, x.dtype), np.empty(lines * POINTS * t.m_step, x.dtype)
+    blank = np.empty(together, np.int64)
+    chunk = -(-lines // 4)
+    chunks, finite = -(-lines // chunk), np.ones(lines, np.uint8)
+    for first in range(0, t.count, together):
+        tiles = min(together, t.count - first)
+        for task in prange(-(-tiles // FEW_TILES)):
+            input_task(sweeps[0], images, together, x, first, task, tiles, v, blank)
+        for line in prange(lines):
+            dout_task(sweeps[0], images, together, dout, first, line, tiles, z, u, totals)
+        for task in prange(POINTS * chunks):
+            line = task % chunks * chunk
+            point_task(sweeps[0], images, together, v, z, tiles, first, task // chunks, line,
+                       min(lines, line + chunk), u)
+    for line in prange(lines):
+        finite[line] = finish_line(sweeps[0], line, u, 1, 0, filter_size, dweight, dbias)
+    return finite.all()
+
+
+def _points_memory(s, dtype):
+    """Return memory for all weights at their points, and a line for each of the bias; used before, if there is some."""
+    return empty((int(s["lines"]) * (points_size(int(s["channels"]), int(s["lanes"])) + int(s["lanes"])),), dtype)
 
 
 # ---- how sweeps are cut
@@ -243,7 +336,7 @@ def _cut(s, images, item):
             split_rows(s, min(s["rows"], max(4, -(-images * s["h"].grid // TASKS))))
         else:
             chunk = -(-s["lines"] // -(-TASKS // (images * s["bands"])))
-    return Job(records([s]), winograd_pays(s, images, True), _work(s, images), chunk, 0,
+    return Job(records([s]), winograd_pays(s, images, True), _together(s, images), _work(s, images), chunk, 0,
                band_size(s) + MR * s["lanes"], s["runs"] + PLACES)
 
 
@@ -252,19 +345,22 @@ def _gradient_job(x_shape, w_shape, stride, pad, dilation, groups, out_shape, it
     h, w = _forward_axes(x_shape, w_shape, stride, pad, dilation, out_shape)
     images, s = x_shape[0], sweep(h, w, x_shape[3], out_shape[3], groups, LINE_BYTES // item)
     if winograd and images > 0 and winograd_pays(s, images, True):
+        together = _together(s, images)
+        if together:
+            return Job(records([s]), True, together, _work(s, images), 0, 1, 0, 0)
         block = usual_block(s["channels"], s["lanes"])
         units = -(-images * -(-h.grid // 4) * -(-w.grid // 4) // block)
         lane_bytes = s["lines"] * (POINTS * (s["channels"] | 1) + 1) * LINE_BYTES
         lanes = max(1, min(units, SUMS, POINTS_BYTES // lane_bytes))
         chunk = min(s["lines"], max(4, -(-s["lines"] // -(-TASKS // lanes)))) if lanes < SUMS // 2 else s["lines"]
-        return Job(records([s]), True, _work(s, images), chunk, lanes,
+        return Job(records([s]), True, 0, _work(s, images), chunk, lanes,
                    winograd_scratch(s["channels"], block, s["lanes"]), 0)
     split_rows(s, _band_rows(s, item))
     if images * s["bands"] < SUMS:
         split_rows(s, min(s["rows"], max(4, -(-images * h.grid // SUMS))))
     lanes = max(1, min(images * s["bands"], SUMS, SUMS_BYTES // (s["lines"] * (s["depth"] + 1) * LINE_BYTES)))
     chunk = -(-s["lines"] // min(s["lines"], -(-TASKS // lanes))) if lanes < SUMS // 2 else s["lines"]
-    return Job(records([s]), False, _work(s, images), chunk, lanes, band_size(s) + gradient_buffer(s),
+    return Job(records([s]), False, 0, _work(s, images), chunk, lanes, band_size(s) + gradient_buffer(s),
                gradient_places(s))
 
 
@@ -275,6 +371,11 @@ def _forward_axes(x_shape, w_shape, stride, pad, dilation, out_shape):
 
 def _band_rows(s, item):
     return BAND_BYTES // (s["h"].step * max(s["band_w"], 1) * s["channels"] * item + 1)
+
+
+def _together(s, images):
+    count = images * -(-s["h"].grid // 4) * -(-s["w"].grid // 4)
+    return tiles_together(s, count) if from_memory(s) else 0
 
 
 def _work(s, images):

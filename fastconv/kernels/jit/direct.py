@@ -16,6 +16,8 @@ DOTS = 4             # pixels that share a line of these weights
 SHORT = 64           # products of a sum that takes hardly longer than to list a tile's rows
 PLACES = 4 * MR      # numbers that lists of rows need, beside the offsets of the runs
 
+unsigned = np.uint64  # an index that Numba need not look at the sign of
+
 tile_rows = tile(MR)
 tile_single = tile(1, SINGLE_LINES)
 tile_listed = listed_tile(MR)
@@ -30,8 +32,9 @@ def pack_line(s, weight, weight_at, block, output_step, channel_step, filter_w, 
         for j in range(s.w.taps):
             tap = weight_at + (s.h.index + i * s.h.index_step) * filter_w + s.w.index + j * s.w.index_step
             for c in range(s.group_channels):
+                at = first * output_step + c * channel_step + tap
                 for f in range(used):
-                    packed[to + f] = weight[(first + f) * output_step + c * channel_step + tap]
+                    packed[unsigned(to + f)] = weight[unsigned(at + f * output_step)]
                 for f in range(used, s.lanes):
                     packed[to + f] = 0
                 to += s.lanes

@@ -3,7 +3,7 @@ while the sum runs over pixels."""
 from __future__ import annotations
 
 from .compile import inner
-from .lines import fill, load, store
+from .lines import fill, load, store, zero
 from .sweep import fill_band, image_at
 from .tile import MR, TALL, listed_tile, tile
 
@@ -97,14 +97,16 @@ def pack_pixels(s, dout, dout_at, rows, line, pixels, sums, bias_at):
                 to += s.lanes
         store(sums, bias_at, load(sums, bias_at) + total)
         return
-    for h in range(rows):
-        for w in range(s.w.grid):
-            for f in range(used):
-                pixels[to + f] = dout[at + h * s.out_row + w * s.outputs + f]
-            for f in range(used, s.lanes):
-                pixels[to + f] = 0
-            store(sums, bias_at, load(sums, bias_at) + load(pixels, to))
-            to += s.lanes
+    zero(pixels, 0, rows * s.w.grid * s.lanes)
+    for f in range(used):
+        total_of, to = sums[bias_at + f], f
+        for h in range(rows):
+            for w in range(s.w.grid):
+                value = dout[at + h * s.out_row + w * s.outputs + f]
+                pixels[to] = value
+                total_of += value
+                to += s.lanes
+        sums[bias_at + f] = total_of
 
 
 @inner

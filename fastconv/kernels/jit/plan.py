@@ -46,10 +46,12 @@ PIECE = 1 << 14  # elements of a parameter with a checksum of their own
 class Plan:
     """A compiled schedule; the parameters are those of the native plan."""
 
+    IMAGES_APART = True  # workers take images of their own through all steps, segments or not
+
     def __init__(self, single, maps, filters, columns, steps, local_bytes, batch_bytes, most, training,
                  winograd, segments=()) -> None:
         self._real = np.dtype(np.float32 if single else np.float64)
-        self._most, self._training = most, training  # segments: workers take images of their own through all steps
+        self._most, self._training = most, training
         self._local_bytes, self._batch_bytes = -(-local_bytes // 64) * 64, batch_bytes
         places = table(MAP, [_map(*m) for m in maps])
         layout = Layout(single, places, most, winograd)

@@ -23,7 +23,7 @@ Where a result is not finite the caller computes the whole sweep directly: the t
 over a 4x4 tile, and overflow earlier.
 
 Here is how a sweep is cut into tiles, and when it pays; transforms.py has the transforms, winograd_sweep.py and
-winograd_gradient.py the two loops.
+winograd_gradient.py the two loops, winograd_points.py both where the weights' points come from memory.
 """
 from __future__ import annotations
 
@@ -33,11 +33,13 @@ import numpy as np
 
 from .compile import both, inline
 from .lines import LINE_BYTES
+from .tile import MR
 
 POINTS = 36
 LANES = 16           # floats per line; doubles are half as many
 NEAR = 4 << 20       # bytes of weights' points that L2 and a core's share of L3 hold
 FAR = 16 << 20       # and L3
+TOGETHER = 1 << 24   # bytes of tiles at their points, where those of the weights come from memory
 HALF = POINTS * LANES  # floats of a transform's first half
 
 NOTHING = np.zeros(1, np.int64)  # the offset of a sum's only run
@@ -91,9 +93,10 @@ def tiling(s, images, block):
                   (block * s.channels // s.lanes | 1) * s.lanes, (block | 1) * s.lanes, (s.channels | 1) * s.lanes)
 
 
-def points_size(channels: int) -> int:
-    """Return the floats of a line of weights at the 36 points."""
-    return POINTS * (channels | 1) * LANES
+@both
+def points_size(channels: int, lanes: int = LANES) -> int:
+    """Return the values of a line of weights at the 36 points."""
+    return POINTS * (channels | 1) * lanes
 
 
 def winograd_fits(s: dict) -> bool:
@@ -102,19 +105,32 @@ def winograd_fits(s: dict) -> bool:
             and s["groups"] == 1 and s["channels"] % s["lanes"] == 0 and s["outputs"] >= s["lanes"])
 
 
-def winograd_pays(s: dict, images: int, transform: bool) -> bool:
-    """Say whether it fits and takes fewer cycles than the direct sweep; the cost model of ../native/winograd.pxd."""
+def from_memory(s: dict) -> bool:
+    """Say whether the weights' points are larger than the caches."""
+    return POINTS * LINE_BYTES // s["lanes"] * s["channels"] * s["outputs"] > FAR
+
+
+def tiles_together(s: dict, count: int) -> int:
+    """Return how many of the tiles are at their points together where those of the weights come from memory."""
+    size = POINTS * LINE_BYTES // s["lanes"] * (s["channels"] + s["lines"] * s["lanes"])
+    return min(max(MR, TOGETHER // size // MR * MR), -(-count // MR) * MR)
+
+
+def winograd_pays(s: dict, images: int, one_call: bool) -> bool:
+    """Say whether it fits and takes fewer cycles than the direct sweep; the cost model of ../native/winograd.pxd.
+
+    One call transforms its weights as well, and may take many tiles together (winograd_points.py).
+    """
     if not winograd_fits(s):
         return False
-    count = images * -(-s["h"].grid // 4) * -(-s["w"].grid // 4)
-    channels, outputs, lanes = s["channels"], s["outputs"], s["lanes"]
-    item = LINE_BYTES // lanes
-    lines, points = channels * outputs / lanes, POINTS * item * channels * outputs
-    per_byte = 0.125 if points <= NEAR else 0.25 if points <= FAR else 1
+    count, item = images * -(-s["h"].grid // 4) * -(-s["w"].grid // 4), LINE_BYTES // s["lanes"]
+    lines, points = s["channels"] * s["outputs"] / s["lanes"], POINTS * item * s["channels"] * s["outputs"]
+    per_byte = 0.125 if points <= NEAR else 0.25 if points <= FAR else 0.4 if one_call else 1
+    together = tiles_together(s, count) if one_call and from_memory(s) else usual_block(s["channels"], s["lanes"])
     direct = 9 * images * s["h"].grid * s["w"].grid * lines
-    tiles = count * (POINTS * lines + item * (5 * channels + 2.5 * outputs))
-    weights = 2 * item * channels * outputs + points * per_byte if transform else 0
-    return tiles + weights + points * per_byte * -(-count // usual_block(channels, lanes)) < direct
+    tiles = count * (POINTS * lines + item * (5 * s["channels"] + 2.5 * s["outputs"]))
+    weights = 2 * item * s["channels"] * s["outputs"] + points * per_byte if one_call else 0
+    return tiles + weights + points * per_byte * -(-count // together) < direct
 
 
 @both

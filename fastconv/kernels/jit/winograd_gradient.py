@@ -61,26 +61,28 @@ def read_tile(s, t, dout, dout_at, index, output, z, z_at, total, total_at, half
 @inner
 def add_points(t, v, z, tiles, channels, fresh, u, u_at, half):
     """u[p] [channel][lane] (+)= v[p] [tile][channel] transposed times z[p] [tile][lane] for the 36 points."""
-    lanes = lanes_of(u)
-    nought = HALF - lanes
+    nought = HALF - lanes_of(u)
     store(half, nought, fill(half, 0))
     for p in range(POINTS):
-        whole, at = channels // MR * MR, u_at + p * t.u_step
-        for c in range(0, whole, MR):
-            to = at + c * lanes
-            if fresh:
-                tile_rows(v, p * t.v_step + c, 1, NOTHING, 0, 1, tiles, channels,
-                          z, p * t.m_step, 0, half, nought, 0, 0, u, to, lanes, 0)
-            else:
-                tile_rows(v, p * t.v_step + c, 1, NOTHING, 0, 1, tiles, channels,
-                          z, p * t.m_step, 0, u, to, lanes, 0, u, to, lanes, 0)
-        for c in range(whole, channels, 2):
-            to = at + c * lanes
-            if fresh:
-                store(u, to, fill(u, 0))
-                store(u, to + lanes, fill(u, 0))
-            tile_pair(v, p * t.v_step + c, 1, NOTHING, 0, 1, tiles, channels,
-                      z, p * t.m_step, 0, u, to, lanes, 0, u, to, lanes, 0)
+        add_point(v, p * t.v_step, z, p * t.m_step, tiles, channels, fresh, u, u_at + p * t.u_step, half, nought)
+
+
+@inner
+def add_point(v, v_at, z, z_at, tiles, channels, fresh, u, u_at, zeros, zeros_at):
+    whole, lanes = channels // MR * MR, lanes_of(u)
+    for c in range(0, whole, MR):
+        to = u_at + c * lanes
+        if fresh:
+            tile_rows(v, v_at + c, 1, NOTHING, 0, 1, tiles, channels, z, z_at, 0, zeros, zeros_at, 0, 0, u, to, lanes,
+                      0)
+        else:
+            tile_rows(v, v_at + c, 1, NOTHING, 0, 1, tiles, channels, z, z_at, 0, u, to, lanes, 0, u, to, lanes, 0)
+    for c in range(whole, channels, 2):
+        to = u_at + c * lanes
+        if fresh:
+            store(u, to, fill(u, 0))
+            store(u, to + lanes, fill(u, 0))
+        tile_pair(v, v_at + c, 1, NOTHING, 0, 1, tiles, channels, z, z_at, 0, u, to, lanes, 0, u, to, lanes, 0)
 
 
 @inner
