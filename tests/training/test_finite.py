@@ -92,12 +92,14 @@ def test_data_that_are_not_finite(value):
     stops(trainer_of(DeepConvNet(SHAPE, seed=0), x, t), r"x_train\[13\] has a value that is not finite")
 
 
-def test_labels_that_are_not_finite():
+@pytest.mark.parametrize("smoothing", [0, 0.1])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_labels_that_are_not_finite(value, smoothing):
     x, t = images()
     soft = np.eye(10)[t]
-    soft[4, 2] = np.nan
+    soft[4, 2] = value
     network = DeepConvNet(SHAPE, seed=0)
-    network.last_layer.label_smoothing = 0.1
+    network.last_layer.label_smoothing = smoothing
     stops(trainer_of(network, x, soft), r"t_train\[4\] has a value that is not finite")
 
 
