@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .array_pickle import read_arrays, write_arrays
+from .arrays import as_array
 from .files import harmless, open_regular
 from .npz import read_npz, write_npz
 from .replacing import replacing
@@ -58,7 +58,7 @@ def save(file_name: str | os.PathLike[str], arrays: Mapping[str, ArrayLike]) -> 
         for name, value in arrays.items():
             if not isinstance(name, str):
                 raise TypeError(f"the name {name!r} is no string")
-            checked[name] = np.asarray(value)
+            checked[name] = as_array("entries", repr(name), value)
             if checked[name].dtype.kind not in "biuf":
                 raise TypeError(f"entry {name!r} has dtype {checked[name].dtype}, expected real numbers")
         with replacing(path) as file:
