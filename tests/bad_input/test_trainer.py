@@ -79,7 +79,7 @@ def test_data_for_a_network_of_ours(which, value):
 
 @pytest.mark.parametrize("which", range(4))
 def test_data_for_any_network(which):
-    """What a network of somebody else's makes of strings or objects is its own affair; masks and single things are not."""
+    """What another kind of network makes of strings or objects is its own affair; masks and single things are not."""
     data = [*numbered(), *numbered()]
     for value in (None, {}, "abc", 3, np.ma.masked_array(data[which], data[which] == 1), [[1], [2, 3]]):
         wrong = [*data[:which], value, *data[which + 1:]]
