@@ -310,7 +310,7 @@ class Trainer:
         x, t = x[batch], t[batch]
         return self._apply(self.network.gradient(x, t), x, t)
 
-    def _apply(self, grads: Mapping[str, Any], x: np.ndarray, t: np.ndarray, batch: Any = slice(None)) -> float:
+    def _apply(self, grads: Mapping[str, Any], x: np.ndarray, t: np.ndarray, batch: Any = ...) -> float:
         """Update the parameters and return the loss that the gradients are of; where there is none, the new one."""
         loss = getattr(getattr(self.network, "last_layer", None), "loss", None)
         if loss is not None:

@@ -144,6 +144,18 @@ def test_parameters_that_are_not_finite_are_not_kept(tmp_path, every):
     assert all(np.isfinite(value).all() for value in best.values())
 
 
+def test_parameters_that_are_not_finite_are_not_kept_amid_an_epoch(tmp_path):
+    def spoil(trainer):
+        trainer.network.params["W2"][0] = np.nan
+
+    trainer = trainer_of(DeepConvNet(SHAPE, seed=0), checkpoint=tmp_path, every=1, mini_batch_size=5,
+                         callbacks=[Break(2, spoil)])
+    stops(trainer, "Trainer: the parameter W2 is not finite after step 2")
+    other = trainer_of(DeepConvNet(SHAPE, seed=0), mini_batch_size=5)
+    other.resume(tmp_path)
+    assert other.current_iter == 1 and np.isfinite(other.network.params["W2"]).all()
+
+
 def test_it_goes_on_with_a_smaller_rate(tmp_path):
     trainer = trainer_of(DeepConvNet(SHAPE, seed=0), checkpoint=tmp_path, optimizer_param={"lr": 1e30})
     stops(trainer, "Trainer: ")
