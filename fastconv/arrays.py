@@ -28,7 +28,8 @@ def as_array(where: str, name: str, value: Any) -> Array:
     ValueError
         If it is a list with rows of different lengths.
     TypeError
-        If it is a masked array with masked entries: what lies behind the mask would count.
+        If it is a masked array with masked entries: what lies behind the mask would count. If it refuses to be made an
+        array, as sparse arrays do.
     """
     if type(value) is ndarray:
         return value
@@ -37,8 +38,9 @@ def as_array(where: str, name: str, value: Any) -> Array:
                         f"{name}.filled(0)")
     try:
         return np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{where}: {name} is a {type(value).__name__} that makes no array: {error}") from error
+    except (TypeError, ValueError) as error:
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        raise kind(f"{where}: {name} is a {type(value).__name__} that makes no array: {error}") from error
 
 
 def as_operand(where: str, name: str, value: Any,

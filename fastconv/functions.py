@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from .arrays import Array, as_array, contiguous, dense, result_dtype
 from .dispatch import kernels
-from .labels import class_numbers
+from .labels import are_finite, class_numbers
 
 __all__ = [
     "cross_entropy_error",
@@ -101,7 +101,8 @@ def cross_entropy_error(y: ArrayLike, t: ArrayLike) -> float:
     y : array_like (N, K) or (K,)
         Probabilities.
     t : array_like
-        Integer labels (N,) or one-hot rows (N, K); for `y` of one axis a single label or a row (K,).
+        Integer labels (N,) or one-hot rows (N, K); for `y` of one axis a single label or a row (K,). With a nan or
+        inf in rows the loss is nan.
 
     Raises
     ------
@@ -117,6 +118,8 @@ def cross_entropy_error(y: ArrayLike, t: ArrayLike) -> float:
     if y.ndim != 2:
         raise ValueError(f"{where}: y has shape {y.shape}, expected (N, K) or (K,)")
     N, K = y.shape
+    if not are_finite(t):
+        return math.nan
     chosen = y[np.arange(N), class_numbers(where, t, N, K)].astype(compute, copy=False)
     return float(np.add.reduce(-np.log(chosen + compute.type(1e-7)), dtype=np.float64)) / max(N, 1)
 

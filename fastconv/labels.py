@@ -18,6 +18,11 @@ def class_labels(where: str, t: Any, N: int, K: int) -> tuple[Array, Array | Non
     return labels, None if one_hot else t
 
 
+def are_finite(t: Array) -> bool:
+    """Say whether labels are; a loss or an accuracy of others is nan: the largest entry of such a row is no class."""
+    return t.dtype.kind != "f" or bool(np.isfinite(t).all())
+
+
 def class_numbers(where: str, t: Any, N: int, K: int) -> Array:
     """Return labels as class numbers.
 

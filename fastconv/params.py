@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .arrays import as_array
 from .files import harmless, open_regular
 from .replacing import replacing
 
@@ -53,7 +53,7 @@ def save(file_name: str | os.PathLike[str], arrays: Mapping[str, ArrayLike]) -> 
         for name, value in arrays.items():
             if not isinstance(name, str):
                 raise TypeError(f"the name {name!r} is no string")
-            checked[name] = np.asarray(value)
+            checked[name] = as_array("entries", repr(name), value)
             if checked[name].dtype.kind not in "biuf":
                 raise TypeError(f"entry {name!r} has dtype {checked[name].dtype}, expected real numbers")
         with replacing(path) as file:

@@ -14,9 +14,19 @@ from numpy.typing import ArrayLike
 
 from .engine import Network
 from .interrupt import TERMINATED, DeferredInterrupt
-from .optimizers import OPTIMIZERS
 from .progress import EPOCH, Lines, Reporter, reporter
-from .shapes import number, whole
+from .shapes import whole
+from .training.arguments import (
+    book_network,
+    callbacks_of,
+    called,
+    folder_path,
+    limit_of,
+    optimizer_of,
+    samples,
+    schedule_of,
+    seeded,
+)
 from .training.checkpoint import put_checkpoint
 from .training.clip import clipped
 from .training.finite import NotFinite, check_parameters, explained
@@ -103,8 +113,8 @@ class Trainer:
     Raises
     ------
     ValueError
-        If samples and labels differ in number or there are none, a number is out of range, or the optimizer's
-        name is unknown.
+        If samples and labels differ in number or there are none, a number is out of range, the optimizer's name is
+        unknown, or `checkpoint` is empty.
     TypeError
         If an argument is of another kind, or there is a schedule and the optimizer has no `lr`.
     OSError
@@ -123,32 +133,24 @@ class Trainer:
                  checkpoint: str | os.PathLike[str] | None = None, every: int | None = None,
                  schedule: Callable[[float], float] | None = None, clip: float | None = None,
                  patience: int | None = None, callbacks: Iterable[Any] = ()) -> None:
-        self.network = network
-        self.x_train, self.t_train = _samples(x_train, t_train, "train")
-        self.x_test, self.t_test = _samples(x_test, t_test, "test")
+        self.network = book_network(network)
+        self.x_train, self.t_train = samples(network, x_train, t_train, "train")
+        self.x_test, self.t_test = samples(network, x_test, t_test, "test")
         self.epochs = whole(epochs, "Trainer: epochs")
         self.batch_size = whole(mini_batch_size, "Trainer: mini_batch_size", 1)
-        self.optimizer = _optimizer(optimizer, optimizer_param)
+        self.optimizer = optimizer_of(optimizer, optimizer_param)
         if evaluate_sample_num_per_epoch is not None:
             whole(evaluate_sample_num_per_epoch, "Trainer: evaluate_sample_num_per_epoch", 1)
         self.evaluate_sample_num_per_epoch = evaluate_sample_num_per_epoch
         self.verbose = verbose
-        self.on_epoch = on_epoch
+        self.on_epoch = called("on_epoch", on_epoch, "print")
         self.every = None if every is None else whole(every, "Trainer: every", 1)
-        self.schedule = schedule
-        if schedule is not None and not hasattr(self.optimizer, "lr"):
-            raise TypeError("Trainer: schedule sets the optimizer's lr, and a "
-                            f"{type(self.optimizer).__name__} has none")
-        self.clip = None if clip is None else number(clip, "Trainer: clip")
-        if self.clip is not None and not 0 < self.clip < math.inf:
-            raise ValueError(f"Trainer: clip must be above 0 and finite, got {clip!r}")
+        self.schedule = schedule_of(schedule, self.optimizer)
+        self.clip = limit_of(clip)
         self.patience = None if patience is None else whole(patience, "Trainer: patience", 1)
-        self.callbacks = list(callbacks)
-        for callback in self.callbacks:
-            if not hasattr(callback, "on_step") and not hasattr(callback, "on_epoch"):
-                raise TypeError(f"Trainer: callbacks has {callback!r}, expected objects with on_step(trainer) or "
-                                "on_epoch(trainer, record); a function for each epoch is on_epoch=")
-        self._folder = None if checkpoint is None else RunFolder(checkpoint)
+        self.callbacks = callbacks_of(callbacks)
+        self._rng = seeded(seed)
+        self._folder = None if checkpoint is None else RunFolder(folder_path("Trainer: checkpoint", checkpoint))
 
         self.train_size, self.test_size = len(self.x_train), len(self.x_test)
         self.current_iter = 0
@@ -162,7 +164,6 @@ class Trainer:
         self.interrupted = False
         self.images_per_second = 0.0
 
-        self._rng = None if seed is None else np.random.default_rng(seed)
         if self._rng is not None and hasattr(network, "seed"):
             network.seed(np.random.default_rng(self._rng.integers(2**63)))
         self._normalizations = normalizations_of(network)
@@ -260,7 +261,7 @@ class Trainer:
         ValueError
             The checkpoint is damaged, or of another network, optimizer, data size or batch size; nothing is changed.
         """
-        run = self._folder if folder is None else RunFolder(folder)
+        run = self._folder if folder is None else RunFolder(folder_path("Trainer.resume: folder", folder))
         if run is None:
             raise ValueError("Trainer.resume: there is no folder; give one here or to Trainer(..., checkpoint=)")
         put_checkpoint(run.read(), self)
@@ -309,7 +310,7 @@ class Trainer:
         x, t = x[batch], t[batch]
         return self._apply(self.network.gradient(x, t), x, t)
 
-    def _apply(self, grads: Mapping[str, Any], x: np.ndarray, t: np.ndarray, batch: Any = slice(None)) -> float:
+    def _apply(self, grads: Mapping[str, Any], x: np.ndarray, t: np.ndarray, batch: Any = ...) -> float:
         """Update the parameters and return the loss that the gradients are of; where there is none, the new one."""
         loss = getattr(getattr(self.network, "last_layer", None), "loss", None)
         if loss is not None:
@@ -380,27 +381,3 @@ class Trainer:
 def _first_best(accuracies: list[float]) -> int:
     """Return the place of the first of the largest accuracies; nan is less than any."""
     return max(range(len(accuracies)), key=lambda i: -math.inf if math.isnan(accuracies[i]) else accuracies[i])
-
-
-def _samples(x: ArrayLike, t: ArrayLike, name: str) -> tuple[np.ndarray, np.ndarray]:
-    x, t = np.asanyarray(x), np.asanyarray(t)
-    if not (x.ndim and t.ndim):
-        raise ValueError(f"Trainer: x_{name} has shape {x.shape} and t_{name} has shape {t.shape}, expected samples "
-                         "along the first axis")
-    if len(x) != len(t):
-        raise ValueError(f"Trainer: x_{name} has {len(x)} samples but t_{name} has {len(t)} labels")
-    if not len(x):
-        raise ValueError(f"Trainer: x_{name} has no samples")
-    return x, t
-
-
-def _optimizer(optimizer: Any, param: Mapping[str, Any]) -> Any:
-    if isinstance(optimizer, str):
-        if optimizer.lower() not in OPTIMIZERS:
-            known = ", ".join(dict.fromkeys(kind.__name__ for kind in OPTIMIZERS.values()))
-            raise ValueError(f"Trainer: there is no optimizer {optimizer!r}; there are: {known}")
-        return OPTIMIZERS[optimizer.lower()](**param)
-    if not hasattr(optimizer, "update") or isinstance(optimizer, type):
-        raise TypeError(f"Trainer: optimizer is {optimizer!r}, expected a name or an object with "
-                        "update(params, grads)")
-    return optimizer

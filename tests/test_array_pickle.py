@@ -114,6 +114,8 @@ REFUSED = {
     "number as name": (pickle.dumps({1: np.ones(2)}), "strings as keys"),
     "subclass": (pickle.dumps(OrderedDict(W1=np.ones(2))), "collections.OrderedDict"),
     "class for an array": (b"}VW1\ncnumpy\nndarray\ns.", "entry 'W1': is no array but a call"),
+    "ndarray called": (b"}VW1\ncnumpy\nndarray\n(K\x03\x85" + DTYPE + b"(Vf8\nI00\nI01\ntR(K\x03V<\nNNN"
+                       b"J\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tbtRs.", "entry 'W1': is no array but a call"),
     "dtype for an array": (pickle.dumps({"W1": np.dtype("f8")}), "entry 'W1': is no array but a call"),
     "array never filled": (b"}VW1\n" + RECONSTRUCT + b"(tRs.", "entry 'W1': is no array"),
     "number as shape": (of_shape(b"K\x03"), "entry 'W1': has no valid shape"),

@@ -130,6 +130,7 @@ def test_what_safetensors_cannot_hold(tmp_path, entry, value, error, reason):
     ({"W1": np.ones(2), "b1": "text"}, "'b1' has dtype <U4"),
     ({"W1": np.ones(2) * 1j}, "'W1' has dtype complex128"),
     ({1: np.ones(2)}, "name 1"),
+    ({"W1": np.ma.masked_array([1.0, 2.0], [True, False])}, "'W1' is a masked array .*filled"),
 ])
 def test_what_cannot_be_saved(tmp_path, suffix, arrays, entry):
     with pytest.raises(TypeError, match=entry):

@@ -73,6 +73,13 @@ def positive_number(text: str) -> float:
     return number
 
 
+def folder_name(text: str) -> Path:
+    """Parse an option that names a folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("the name of the folder is empty; the working directory is '.'")
+    return Path(text)
+
+
 def say(args: argparse.Namespace, line: str) -> None:
     """Print a line for people."""
     print(line, file=sys.stderr if args.json else sys.stdout, flush=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from . import train_settings
-from .common import CommandError, add_threads, as_json, load_data, new_command, say, use_threads
+from .common import CommandError, add_threads, as_json, folder_name, load_data, new_command, say, use_threads
 
 if TYPE_CHECKING:
     from ..datasets.mnist import Split
@@ -40,9 +40,9 @@ def add_to(commands: Any) -> None:
                          examples=EXAMPLES)
     train_settings.add(parser)
     place = parser.add_mutually_exclusive_group()
-    place.add_argument("--output", type=Path, default=Path("fastconv-run"), metavar="DIR",
+    place.add_argument("--output", type=folder_name, default=Path("fastconv-run"), metavar="DIR",
                        help="folder for the results, made if missing (default: fastconv-run)")
-    place.add_argument("--resume", type=Path, metavar="DIR",
+    place.add_argument("--resume", type=folder_name, metavar="DIR",
                        help="go on with the run in this folder, with its own settings; of these only --epochs (more of "
                             "them) and --data (where it is now) may be given with it")
     parser.add_argument("--overwrite", action="store_true",

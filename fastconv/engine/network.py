@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from .. import params as files
 from ..arrays import as_array, result_dtype
 from ..gradient import numerical_gradient
-from ..labels import class_numbers
+from ..labels import are_finite, class_numbers
 from ..layers import SoftmaxWithLoss
 from ..seeds import generator
 from ..shapes import number, whole
@@ -199,7 +199,7 @@ class Network:
         Parameters
         ----------
         x : array, (N, ...)
-        t : array, (N,) of int or (N, K) one-hot
+        t : array, (N,) of int or (N, K) one-hot; with a nan or inf in it the share is nan
         batch_size : int, default 100
             How many samples are predicted at a time; the last, smaller batch counts as well.
 
@@ -220,7 +220,7 @@ class Network:
             y = self.predict(x[start:start + batch_size])
             labels = class_numbers("Network.accuracy", t[start:start + batch_size], *y.shape)
             correct += int(np.count_nonzero(y.argmax(axis=1) == labels))
-        return float(correct / len(x))
+        return float(correct / len(x)) if are_finite(t) else np.nan
 
     def gradient(self, x: ArrayLike, t: ArrayLike, index: np.ndarray | None = None) -> dict[str, np.ndarray]:
         """Return the gradients of the batch's loss, by backpropagation, with the keys of `params`.

@@ -1,6 +1,7 @@
 """Softmax with the cross entropy loss."""
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import ArrayLike
 from ..arrays import Array, as_array, contiguous, result_dtype
 from ..buffers import empty, empty_like
 from ..dispatch import kernels
-from ..labels import class_labels
+from ..labels import are_finite, class_labels
 from ..shapes import number
 
 
@@ -55,7 +56,8 @@ class SoftmaxWithLoss:
         x : array_like (N, K)
         t : array_like
             Integers (N,) from 0 to K - 1, or one-hot rows (N, K). Soft rows are taken as in the book: the
-            loss is that of the largest entry, the gradient is ``(y - t) / N``.
+            loss is that of the largest entry, the gradient is ``(y - t) / N``; with a nan or inf in them the loss
+            is nan.
 
         Raises
         ------
@@ -91,6 +93,8 @@ class SoftmaxWithLoss:
         if self.label_smoothing and soft is not None:
             logarithms = np.log(np.maximum(y, np.finfo(y.dtype).tiny), dtype=np.float64)
             loss = float(-(soft * logarithms).sum()) / max(len(y), 1)
+        elif soft is not None and not are_finite(soft):
+            loss = math.nan
         self.loss, self.y, self.t = loss, y, t
         self._y, self._labels, self._soft, self._dtype = y, labels, soft, y.dtype
         return loss

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from layers.zoo import LAYERS, make
 
-from fastconv import dispatch
-from fastconv.functions import cross_entropy_error, relu, sigmoid, softmax, sum_squared_error
+from fastconv import DeepConvNet, dispatch
+from fastconv.functions import cross_entropy_error, relu, sigmoid, softmax, softmax_loss, sum_squared_error
 from fastconv.layers import BatchNormalization, Pooling, Relu, Sigmoid, SoftmaxWithLoss
 from fastconv.optimizers import OPTIMIZERS
 
@@ -87,3 +87,24 @@ def test_a_step_of_one_parameter(name, value):
     OPTIMIZERS[name]().update(clean, {"p": np.ones(40, np.float32)})
     assert not np.isfinite(found["p"][7])
     np.testing.assert_array_equal(np.delete(found["p"], 7), np.delete(clean["p"], 7))
+
+
+@special
+@pytest.mark.parametrize("row", [[3], [3, 7], range(10)], ids=repr)
+def test_labels_are_not_hidden(value, row):
+    """One value of a one-hot row, two or all: loss and accuracy are nan, gradients of that sample are not finite."""
+    x = np.random.default_rng(0).random((4, 1, 12, 12)).astype(np.float32)
+    t = np.eye(10)[[1, 2, 3, 4]]
+    network = DeepConvNet((1, 12, 12), seed=0)
+    assert np.isfinite(network.loss(x, t)) and np.isfinite(network.accuracy(x, t))
+    t[1, row] = value
+    scores = network.predict(x)
+    layer = SoftmaxWithLoss()
+    for loss in (network.loss(x, t), layer.forward(scores, t), softmax_loss(scores, t),
+                 cross_entropy_error(softmax(scores), t), network.accuracy(x, t)):
+        assert np.isnan(loss)
+    np.testing.assert_array_equal(np.isfinite(layer.backward()), np.isfinite(t))
+    gradients = network.gradient(x, t)
+    assert np.isnan(network.last_layer.loss) and not np.isfinite(gradients["b8"]).all()
+    network.gradient(np.concatenate([x, x]), np.concatenate([np.eye(10)[:4], t]), np.arange(4))
+    assert np.isfinite(network.last_layer.loss)  # the others' rows do not count

@@ -15,6 +15,13 @@ class Sparse:
         return array
 
 
+class Refusing(Sparse):
+    """One that says no, as the arrays of the package sparse."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError("call todense()")
+
+
 # what is in no sense an array of real numbers; the message is one of `as_array` or `result_dtype`
 NO_NUMBERS = {
     "a string": "abc",
@@ -24,6 +31,7 @@ NO_NUMBERS = {
     "a complex number": 1j,
     "complex numbers": np.ones((2, 3, 8, 8), complex),
     "sparse": Sparse(),
+    "sparse, refusing": Refusing(),
     "None": None,
     "a dict": {},
     "dates": np.zeros(3, "M8[s]"),

@@ -181,3 +181,12 @@ def test_a_full_disk(data, capsys, monkeypatch, name, stays_full):
     assert (f"fastconv train: warning: fastconv-run/{name} could not be written: " in text.err
             and "No space left on device" in text.err)
     assert (f"error: fastconv-run/{name} is not from the end of this run" in text.err) is stays_full
+
+
+@pytest.mark.parametrize("option", ["--output", "--resume"])
+def test_a_folder_without_a_name(option, capsys):
+    before = os.listdir()
+    with pytest.raises(SystemExit) as ended:
+        main(["train", option, ""])
+    assert ended.value.code == 2 and f"{option}: the name of the folder is empty" in capsys.readouterr().err
+    assert os.listdir() == before

@@ -9,6 +9,7 @@ from engine.random_networks import RandomNetwork, layer_by_layer, only_plans
 
 from fastconv import dispatch
 from fastconv.engine import Network, compile, steps
+from fastconv.engine.compile import NotCompiled
 from fastconv.engine.plan import Plan
 from fastconv.layers import Add, Affine, BatchNormalization, Convolution, Dropout, Pooling, Relu
 from fastconv.threads import threads
@@ -226,16 +227,16 @@ def test_a_read_only_view_of_what_can_change_is_looked_at(shared):
     np.testing.assert_allclose(after, layer_by_layer(network).predict(x), rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("inputs, layers", [(1 << 14, True), (1 << 10, False)])
-def test_large_affine_weights_are_read_once_for_all_images(inputs, layers):
-    """Native plans share each step among the threads; Numba's take images apart, so such a network runs layer by layer."""
+@pytest.mark.parametrize("outputs, large", [(16, True), (4, False)])
+def test_large_affine_weights_are_read_once_for_all_images(outputs, large):
+    """Native plans share each step among the threads; Numba's take images apart: there such a network runs by layers."""
     rng = np.random.default_rng(0)
     network = Network()
-    network.add(Convolution(rng.normal(size=(16, 16, 3, 3)).astype(np.float32), np.zeros(16, np.float32), 1, 1))
-    W = rng.normal(size=(16 * inputs, 64 if layers else 4)).astype(np.float32) / 100
-    network.add(Affine(W, np.zeros(W.shape[1], np.float32)))
-    x = rng.normal(size=(2, 16, 128, inputs // 128)).astype(np.float32)
+    W, affine = (rng.normal(size=shape).astype(np.float32) for shape in ((16, 16, 3, 3), (1 << 18, outputs)))
+    network.add(Convolution(W, np.zeros(16, np.float32), 1, 1))
+    network.add(Affine(affine, np.zeros(outputs, np.float32)))
+    x = rng.normal(size=(2, 16, 128, 128)).astype(np.float32)
     found = network._plans.take(network._graph, network.last_layer, network.dtype, x, False, False, False)
-    assert isinstance(found, NotCompiled) == (layers and backend() == "numba")
+    assert isinstance(found, NotCompiled) == (large and dispatch.backend() == "numba")
     expected = network._graph.forward(x, False)
     np.testing.assert_allclose(network.predict(x), expected, rtol=0, atol=2e-4 * np.abs(expected).max())

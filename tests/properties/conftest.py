@@ -5,7 +5,7 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-settings.register_profile("fastconv", max_examples=int(os.environ.get("FASTCONV_EXAMPLES", "25")), deadline=None,
+settings.register_profile("fastconv", max_examples=int(os.environ.get("FASTCONV_EXAMPLES", "35")), deadline=None,
                           derandomize=True, database=None, print_blob=True,
                           suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 settings.load_profile("fastconv")

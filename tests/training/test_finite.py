@@ -92,12 +92,14 @@ def test_data_that_are_not_finite(value):
     stops(trainer_of(DeepConvNet(SHAPE, seed=0), x, t), r"x_train\[13\] has a value that is not finite")
 
 
-def test_labels_that_are_not_finite():
+@pytest.mark.parametrize("smoothing", [0, 0.1])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_labels_that_are_not_finite(value, smoothing):
     x, t = images()
     soft = np.eye(10)[t]
-    soft[4, 2] = np.nan
+    soft[4, 2] = value
     network = DeepConvNet(SHAPE, seed=0)
-    network.last_layer.label_smoothing = 0.1
+    network.last_layer.label_smoothing = smoothing
     stops(trainer_of(network, x, soft), r"t_train\[4\] has a value that is not finite")
 
 
@@ -140,6 +142,18 @@ def test_parameters_that_are_not_finite_are_not_kept(tmp_path, every):
     assert other.current_iter == 1 and np.isfinite(other.network.params["W2"]).all()
     best = params.load(tmp_path / "best.pkl")
     assert all(np.isfinite(value).all() for value in best.values())
+
+
+def test_parameters_that_are_not_finite_are_not_kept_amid_an_epoch(tmp_path):
+    def spoil(trainer):
+        trainer.network.params["W2"][0] = np.nan
+
+    trainer = trainer_of(DeepConvNet(SHAPE, seed=0), checkpoint=tmp_path, every=1, mini_batch_size=5,
+                         callbacks=[Break(2, spoil)])
+    stops(trainer, "Trainer: the parameter W2 is not finite after step 2")
+    other = trainer_of(DeepConvNet(SHAPE, seed=0), mini_batch_size=5)
+    other.resume(tmp_path)
+    assert other.current_iter == 1 and np.isfinite(other.network.params["W2"]).all()
 
 
 def test_it_goes_on_with_a_smaller_rate(tmp_path):

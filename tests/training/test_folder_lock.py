@@ -8,6 +8,7 @@ import sys
 from contextlib import contextmanager
 
 import pytest
+from mnist_files import write_mnist
 from toy_network import toy_trainer
 
 from fastconv.cli import main
@@ -61,13 +62,17 @@ def test_a_killed_process_leaves_the_folder_free(tmp_path):
 
 @pytest.mark.parametrize("options", [["--output"], ["--overwrite", "--output"], ["--resume"]])
 def test_fastconv_train_says_who_is_there(tmp_path, capsys, options):
-    command = ["train", "--data", "excerpt", "--quiet"]
-    assert main([*command, "--epochs", "1", "--output", str(tmp_path)]) == 0
-    before = files(tmp_path)
-    with other_process(tmp_path):
-        assert main([*command, *options, str(tmp_path)]) == 1
+    data, folder = tmp_path / "data", tmp_path / "run"
+    data.mkdir()
+    write_mnist(data, 60, 20)
+    command = ["train", "--data", str(data), "--quiet"]
+    assert main([*command, "--epochs", "1", "--output", str(folder)]) == 0
+    before = files(folder)
+    assert "checkpoint.npz" in before
+    with other_process(folder):
+        assert main([*command, *options, str(folder)]) == 1
     assert "another process is training in" in capsys.readouterr().err
-    assert files(tmp_path) == before
+    assert files(folder) == before
 
 
 def test_blocks_of_one_process_nest(tmp_path, monkeypatch):
