@@ -229,7 +229,7 @@ def test_a_read_only_view_of_what_can_change_is_looked_at(shared):
 
 @pytest.mark.parametrize("outputs, large", [(16, True), (4, False)])
 def test_large_affine_weights_are_read_once_for_all_images(outputs, large):
-    """Native plans share each step among the threads; Numba's take images apart: there such a network runs by layers."""
+    """Native plans share each step among the threads; Numba's take images apart: such a network runs by layers."""
     rng = np.random.default_rng(0)
     network = Network()
     W, affine = (rng.normal(size=shape).astype(np.float32) for shape in ((16, 16, 3, 3), (1 << 18, outputs)))
