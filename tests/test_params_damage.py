@@ -69,12 +69,12 @@ def test_bytes_behind_the_end(path):
 @given(st.sampled_from(WRITTEN), st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=6))
 def test_random_damage_is_a_value_error_or_arrays(suffix, changes):
     file = io.BytesIO()
-    params.FORMATS[suffix].write(file, SMALL)
+    params.FORMATS[suffix]().write(file, SMALL)
     data = bytearray(file.getvalue())
     for position, byte in changes:
         data[position % len(data)] = byte
     try:
-        read = params.FORMATS[suffix].read(io.BytesIO(bytes(data)))
+        read = params.FORMATS[suffix]().read(io.BytesIO(bytes(data)))
     except ValueError:
         return
     assert all(type(array) is np.ndarray and array.dtype.kind in "biuf" for array in read.values())
