@@ -47,6 +47,27 @@ def test_modules_that_were_imported_before_are_replaced_and_get_their_own_back(l
     assert not is_replaced(sys.modules["common.optimizer"], "Adam")
 
 
+@pytest.mark.parametrize("words, encoding", [("합성곱 계층 \"구현\"", "utf-8"), ("畳み込み層の実装", "utf-8"),
+                                             ("畳み込み層の実装", "shift_jis")])
+def test_words_of_the_korean_and_the_japanese_edition(folder, load, words, encoding):
+    path = folder / "common" / "layers.py"
+    said = f'class Relu:\n    """{words} """\n    # {words}'
+    text = path.read_text(encoding="utf-8").replace("class Relu:", said)
+    path.write_bytes(f"# coding: {encoding}\n{text}".encode(encoding))
+    fastconv.install()
+    layers = load("common.layers")
+    assert all(is_replaced(layers, name) for name in BOOK["common.layers"])
+
+
+def test_representations_tell_shapes(load):
+    fastconv.install()
+    layers = load("common.layers")
+    assert repr(layers.Convolution(np.ones((16, 1, 3, 3)), np.zeros(16), 1, 1)) == \
+        "Convolution(W: 16x1x3x3, stride=1, pad=1)"
+    assert repr(layers.Affine(np.ones((784, 50)), np.zeros(50))) == "Affine(W: 784x50)"
+    assert repr(layers.Pooling(2, 2, 2)) == "Pooling(2x2, stride=2, pad=0)"
+
+
 def test_installing_again_changes_the_options(load):
     fastconv.install()
     layers = load("common.layers")
