@@ -57,8 +57,10 @@ def calls(dtype: np.dtype[Any]) -> Iterator[Call]:
 
 
 def _convolutions(some: Callable[..., np.ndarray]) -> Iterator[Call]:
-    # direct; by Winograd's method in float32; and what is not finite there, which is computed directly
+    # direct; by Winograd's method, also with weights larger than the caches; and what is not finite there, which is
+    # computed directly
     for x, weight in ((some(2, 8, 8, 3), some(5, 3, 3, 3)), (some(8, 28, 28, 32), some(32, 32, 3, 3)),
+                      (some(2, 14, 14, 400), some(336, 400, 3, 3)),
                       (np.full_like(some(8, 28, 28, 32), np.nan), some(32, 32, 3, 3))):
         out, bias = some(*x.shape[:3], len(weight)), some(len(weight))
         geometry = SAME, ONE, UNIT, 1
