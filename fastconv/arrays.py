@@ -11,6 +11,8 @@ import numpy as np
 from numpy import ndarray
 from numpy.typing import DTypeLike, NDArray
 
+from .long_calls import copy
+
 Array = NDArray[Any]
 
 FLOAT32 = np.dtype(np.float32)
@@ -107,7 +109,7 @@ def contiguous(x: Array, dtype: DTypeLike) -> Array:
         flags = x.flags
         if flags.carray or (flags.c_contiguous and flags.aligned):  # carray: these two and writeable at once
             return x
-    return np.array(x, dtype=dtype, order="C")
+    return copy(x, dtype)
 
 
 def native(x: Array, dtype: DTypeLike) -> Array:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+from .long_calls import in_parts
 from .threads import get_num_threads, resolve
 
 # operation -> the file that holds it, the same in every backend's folder
@@ -58,7 +59,7 @@ class _Kernels:
     def __getattr__(self, name: str) -> Callable[..., None]:
         if name not in OPERATIONS:
             raise AttributeError(f"no operation {name!r}; there are: {', '.join(OPERATIONS)}")
-        run = kernel(name, backend())
+        run = in_parts(name, kernel(name, backend()))
 
         def operation(*arrays_and_geometry: Any, n_threads: int | None = None) -> None:
             run(*arrays_and_geometry, get_num_threads() if n_threads is None else resolve(n_threads))
