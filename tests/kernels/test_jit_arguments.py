@@ -42,6 +42,20 @@ def test_elements_of_another_size_are_an_error_and_nothing_is_written():
         np.testing.assert_array_equal(result, before)
 
 
+@pytest.mark.parametrize("place", [0, 1, 3])
+def test_what_is_no_array_is_an_error(place):
+    arguments = [np.ones((9, 9)) for _ in range(4)]
+    arguments[place] = [[1.0]]
+    with pytest.raises(TypeError, match="expected an array of float64"):
+        gemm_file._gemm.on(1, np.dtype(float))(*arguments, 1)
+
+
+def test_a_row_that_is_none_is_empty():
+    a, out = np.ones((9, 9)), np.empty((9, 9))
+    gemm_file._gemm.on(1, a.dtype)(a, a, None, out, 1)
+    np.testing.assert_array_equal(out, 9)
+
+
 def test_no_reference_is_kept():
     a, b, out = (np.ones((5, 5)) for _ in range(3))
     before = [sys.getrefcount(array) for array in (a, b, out)]

@@ -24,43 +24,81 @@ from numba.np.arrayobj import make_array
 from .memory import flat
 
 MOST_AXES = 64  # of an array, in every NumPy
+NOTHING = np.empty(0)
 Kind = Callable[[types.Type], types.Type]  # an argument's type, where the loop computes in the type given
 
 
 class RowType(types.Array):
-    """A contiguous array of any shape, which compiled functions take as one row."""
+    """A contiguous array of any shape, which compiled functions take as one row; an empty one where it is None."""
 
     def __init__(self, dtype: types.Type) -> None:
         super().__init__(dtype, 1, "C", name=f"Row({dtype})")
 
 
-register_model(RowType)(models.ArrayModel)
+class MatrixType(types.Array):
+    """An array of two axes with any strides."""
+
+    def __init__(self, dtype: types.Type) -> None:
+        super().__init__(dtype, 2, "A", name=f"Matrix({dtype})")
+
+
+for kind in (RowType, MatrixType):
+    register_model(kind)(models.ArrayModel)
 
 
 @unbox(RowType)
 def _take_row(kind, obj, c):
     """Let Numba take the array with all its axes, and leave out these."""
-    whole = make_array(types.Array(kind.dtype, MOST_AXES, "A"))(c.context, c.builder)
-    failed = c.pyapi.nrt_adapt_ndarray_from_python(obj, c.builder.bitcast(whole._getpointer(), c.pyapi.voidptr))
-    row = make_array(kind)(c.context, c.builder)
-    row.meminfo, row.parent, row.data = whole.meminfo, whole.parent, whole.data
-    row.nitems, row.itemsize = whole.nitems, whole.itemsize
-    row.shape = cgutils.pack_array(c.builder, [whole.nitems])
-    row.strides = cgutils.pack_array(c.builder, [whole.itemsize])
-    size = ir.Constant(whole.itemsize.type, numpy_support.as_dtype(kind.dtype).itemsize)
+    row, is_wrong = make_array(kind)(c.context, c.builder), cgutils.alloca_once_value(c.builder, cgutils.false_bit)
+    row.itemsize = _itemsize(kind)
+    row.shape, row.strides = (cgutils.pack_array(c.builder, [n]) for n in (row.nitems, row.itemsize))
+    given = c.builder.icmp_unsigned("!=", obj, c.pyapi.borrow_none())
+    with c.builder.if_then(given, likely=True):
+        whole, failed = _borrow(types.Array(kind.dtype, MOST_AXES, "A"), obj, c)
+        row.data, row.nitems, row.shape = whole.data, whole.nitems, cgutils.pack_array(c.builder, [whole.nitems])
+        c.builder.store(failed, is_wrong)
+    return NativeValue(row._getvalue(), is_error=c.builder.load(is_wrong))
+
+
+@unbox(MatrixType)
+def _take_matrix(kind, obj, c):
+    matrix, failed = _borrow(kind, obj, c)
+    return NativeValue(matrix._getvalue(), is_error=failed)
+
+
+def _borrow(kind, obj, c):
+    """Return an array of this kind, which the caller keeps alive, and whether there was an error.
+
+    Numba itself would count one more reference, in memory of its own for each array and call.
+    """
+    array = make_array(kind)(c.context, c.builder)
+    take = ir.FunctionType(ir.IntType(32), [c.pyapi.pyobj, c.pyapi.voidptr])
+    adapt = cgutils.get_or_insert_function(c.builder.module, take, "numba_adapt_ndarray")
+    failed = c.builder.call(adapt, (obj, c.builder.bitcast(array._getpointer(), c.pyapi.voidptr)))
     failed = c.builder.or_(cgutils.is_not_null(c.builder, failed),
-                           c.builder.icmp_unsigned("!=", whole.itemsize, size))
+                           c.builder.icmp_unsigned("!=", array.itemsize, _itemsize(kind)))
     with c.builder.if_then(failed, likely=False):
         c.pyapi.err_set_string("PyExc_TypeError", f"a kernel expected an array of {kind.dtype}")
-    return NativeValue(row._getvalue(), is_error=failed)
+    return array, failed
+
+
+def _itemsize(kind):
+    return ir.Constant(ir.IntType(tuple.__itemsize__ * 8), numpy_support.as_dtype(kind.dtype).itemsize)
 
 
 Row = Annotated[np.ndarray, RowType]                            # contiguous, of the loop's floats
-Matrix = Annotated[np.ndarray, lambda real: types.Array(real, 2, "A")]  # any strides
+Matrix = Annotated[np.ndarray, MatrixType]                      # any strides
 Flags = Annotated[np.ndarray, lambda real: RowType(types.boolean)]
 Labels = Annotated[np.ndarray, lambda real: RowType(types.int64)]
 Words = Annotated[np.ndarray, lambda real: RowType(types.uint64)]
 Word = Annotated[int, lambda real: types.uint64]
+
+
+def Records(dtype: np.dtype) -> Kind:
+    """Return the kind of a row of records."""
+    return lambda real: RowType(numba.from_dtype(dtype))
+
+
 NUMBERS: dict[type, Kind] = {int: lambda real: types.int64, float: lambda real: types.float64}
 
 
@@ -93,7 +131,7 @@ def all_of(typingctx, matrix):
 
 def plain_arguments(arguments: tuple[Any, ...], of: list[Kind]) -> list[Any]:
     """Return arguments as a loop that is not compiled takes them: rows as rows, matrices contiguous."""
-    return [argument if not isinstance(argument, np.ndarray)
+    return [NOTHING if argument is None else argument if not isinstance(argument, np.ndarray)
             else flat(argument) if isinstance(kind(types.float32), RowType) else np.ascontiguousarray(argument)
             for argument, kind in zip(arguments, of, strict=True)]
 

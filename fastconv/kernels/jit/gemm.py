@@ -18,7 +18,7 @@ from numba import prange
 from .arguments import Matrix, Row, all_of
 from .compile import Loop, inner
 from .lines import LINE_BYTES, fill, load, multiply_added, store, widened
-from .memory import SERIAL_WORK, none, threads_for
+from .memory import SERIAL_WORK, threads_for
 from .rows import load_part, store_part
 from .tile import MR, tile
 from .turns import first_turn, take_number
@@ -47,16 +47,12 @@ unsigned = np.uint64  # an index that Numba need not look at the sign of
 
 def gemm(a, b, bias, out, n_threads):
     """Write a (M,K) times b (K,N), any strides, plus bias (N,) or None, to out (M,N)."""
-    M, K = a.shape
-    N, dtype = b.shape[1], out.dtype
-    if bias is None:
-        bias = none(dtype)
-    if n_threads > 1 and M * K * N < SERIAL_WORK:
+    if n_threads > 1 and a.size * b.shape[1] < SERIAL_WORK:
         n_threads = 1
-    if M <= THIN and N * dtype.itemsize >= LINE_BYTES and b.strides[1] == dtype.itemsize:
-        _thin.on(n_threads, dtype)(a, b, bias, out)
+    if len(a) <= THIN and out.shape[1] * out.itemsize >= LINE_BYTES and b.strides[1] == b.itemsize:
+        _thin.on(n_threads, out.dtype)(a, b, bias, out)
     else:
-        _gemm.on(n_threads, dtype)(a, b, bias, out, n_threads)
+        _gemm.on(n_threads, out.dtype)(a, b, bias, out, n_threads)
 
 
 def bias_backward(dout, dbias, n_threads):

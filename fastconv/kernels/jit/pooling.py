@@ -6,9 +6,10 @@ from functools import lru_cache
 
 from numba import prange
 
+from .arguments import Row
 from .compile import Loop
-from .memory import flat, threads_for
-from .windows import average_gradient, average_row, clear, max_gradient, max_row, pool_record
+from .memory import threads_for
+from .windows import Pools, average_gradient, average_row, clear, max_gradient, max_row, pool_record
 
 CHANNELS = 64  # per piece of a backward pass
 _record = lru_cache(maxsize=512)(pool_record)
@@ -17,37 +18,37 @@ _record = lru_cache(maxsize=512)(pool_record)
 def max_pooling_forward(x, window, stride, pad, out, n_threads):
     """x (N,H,W,C) to out (N,OH,OW,C); padding never wins, nan does."""
     pool = _record(x.shape[1:], out.shape[1:], window, stride, pad)
-    _max_forward(threads_for(n_threads, x.size), pool, out.shape[0] * out.shape[1], flat(x), flat(out))
+    _max_forward.on(threads_for(n_threads, x.size), x.dtype)(pool, out.shape[0] * out.shape[1], x, out)
 
 
 def average_pooling_forward(x, window, stride, pad, out, n_threads):
     """x (N,H,W,C) to out (N,OH,OW,C): sum over the window / its area; padding counts as zeros, what
     is behind it does not count."""
     pool = _record(x.shape[1:], out.shape[1:], window, stride, pad)
-    _average_forward(threads_for(n_threads, x.size), pool, out.shape[0] * out.shape[1], flat(x), flat(out))
+    _average_forward.on(threads_for(n_threads, x.size), x.dtype)(pool, out.shape[0] * out.shape[1], x, out)
 
 
 def max_pooling_backward(dout, x, out, window, stride, pad, dx, n_threads):
     """dx (N,H,W,C): each dout goes to the first maximum of its window; x and out are the forward pass's."""
     pool = _record(dx.shape[1:], dout.shape[1:], window, stride, pad)
-    _max_backward(threads_for(n_threads, dx.size), pool, dx.shape[0], flat(dout), flat(x), flat(out), flat(dx))
+    _max_backward.on(threads_for(n_threads, dx.size), dx.dtype)(pool, dx.shape[0], dout, x, out, dx)
 
 
 def average_pooling_backward(dout, window, stride, pad, dx, n_threads):
     """dx (N,H,W,C): each dout / its window's area goes to every pixel of its window."""
     pool = _record(dx.shape[1:], dout.shape[1:], window, stride, pad)
-    _average_backward(threads_for(n_threads, dx.size), pool, dx.shape[0], flat(dout), flat(dx))
+    _average_backward.on(threads_for(n_threads, dx.size), dx.dtype)(pool, dx.shape[0], dout, dx)
 
 
 @Loop
-def _max_forward(pool, rows, x, out):
+def _max_forward(pool: Pools, rows: int, x: Row, out: Row):
     for row in prange(rows):
         p = pool[0]
         max_row(p, x, row // p.oh * p.h * p.x_row, row % p.oh, out, row * p.out_row)
 
 
 @Loop
-def _average_forward(pool, rows, x, out):
+def _average_forward(pool: Pools, rows: int, x: Row, out: Row):
     for row in prange(rows):
         p = pool[0]
         average_row(p, x, row // p.oh * p.h * p.x_row, row % p.oh, out, row * p.out_row)
@@ -56,7 +57,7 @@ def _average_forward(pool, rows, x, out):
 # One piece per image and CHANNELS channels: windows may overlap, pieces don't.
 
 @Loop
-def _max_backward(pool, images, dout, x, out, dx):
+def _max_backward(pool: Pools, images: int, dout: Row, x: Row, out: Row, dx: Row):
     chunks = -(-pool[0].c // CHANNELS)
     for piece in prange(images * chunks):
         p = pool[0]
@@ -68,7 +69,7 @@ def _max_backward(pool, images, dout, x, out, dx):
 
 
 @Loop
-def _average_backward(pool, images, dout, dx):
+def _average_backward(pool: Pools, images: int, dout: Row, dx: Row):
     chunks = -(-pool[0].c // CHANNELS)
     for piece in prange(images * chunks):
         p = pool[0]
