@@ -17,6 +17,16 @@ def input_points(a, b, c, d, e, f):
 
 
 @inline
+def point_pair(pair, lines):
+    """B' d, two of the points: 0 and infinity, 1 and -1, or 2 and -2."""
+    a, b, c, d, e, f = lines
+    if pair == 0:
+        return 4 * a - 5 * c + e, 4 * b - 5 * d + f
+    even, odd = (e - 4 * c, d - 4 * b) if pair == 1 else (e - c, 2 * (d - b))
+    return even + odd, even - odd
+
+
+@inline
 def filter_points(a, b, c):
     """G g: three filter taps to the six points."""
     even1, odd1 = (a + c) * (1 / 6), b * (1 / 6)
@@ -65,15 +75,23 @@ def store6(a, at, step, lines):
 # ---- of one line of channels of one tile; `half` holds them after the first axis
 
 @inner
-def winograd_input(d, at, row, column, half, v, to, step):
-    """v[i*6 + j] = B' d B of the 6x6 pixels d[i*row + j*column]."""
-    lanes = lanes_of(half)
-    for j in range(6):
-        a, b, c, e, f, g = load6(d, at + j * column, row)
-        store6(half, j * lanes, 6 * lanes, input_points(a, b, c, e, f, g))
-    for i in range(6):
-        a, b, c, e, f, g = load6(half, i * 6 * lanes, lanes)
-        store6(v, to + i * 6 * step, step, input_points(a, b, c, e, f, g))
+def winograd_input(d, at, row, column, v, to, step):
+    """v[i*6 + j] = B' d B of the 6x6 pixels d[i*row + j*column].
+
+    Two rows of points at a time: after the first axis they fit into registers, all six would not.
+    """
+    input_rows(0, 0, 5, d, at, row, column, v, to, step)
+    input_rows(1, 1, 2, d, at, row, column, v, to, step)
+    input_rows(2, 3, 4, d, at, row, column, v, to, step)
+
+
+@inline
+def input_rows(pair, i, k, d, at, row, column, v, to, step):
+    a, b = point_pair(pair, load6(d, at, row)), point_pair(pair, load6(d, at + column, row))
+    c, e = point_pair(pair, load6(d, at + 2 * column, row)), point_pair(pair, load6(d, at + 3 * column, row))
+    f, g = point_pair(pair, load6(d, at + 4 * column, row)), point_pair(pair, load6(d, at + 5 * column, row))
+    store6(v, to + i * 6 * step, step, input_points(a[0], b[0], c[0], e[0], f[0], g[0]))
+    store6(v, to + k * 6 * step, step, input_points(a[1], b[1], c[1], e[1], f[1], g[1]))
 
 
 @inner

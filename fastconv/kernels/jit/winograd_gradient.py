@@ -53,8 +53,12 @@ def read_tile(s, t, dout, dout_at, index, output, z, z_at, total, total_at, half
     zero(whole, 0, 16 * lanes)
     for i in range(rows):
         for j in range(columns):
+            at, start = (i * 4 + j) * lanes, origin + i * s.out_row + j * s.outputs
+            if used == lanes:
+                store(whole, at, load(dout, start))
+                continue
             for k in range(used):
-                whole[(i * 4 + j) * lanes + k] = dout[origin + i * s.out_row + j * s.outputs + k]
+                whole[at + k] = dout[start + k]
     winograd_gradient(whole, 0, 4 * lanes, lanes, half, z, z_at, t.m_step, total, total_at)
 
 

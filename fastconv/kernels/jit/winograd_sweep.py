@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 
 from .compile import inner
-from .lines import copy, fill, lanes_of, store, zero
+from .lines import copy, fill, lanes_of, load, store, where_positive, zero
 from .tile import MR, tile
 from .transforms import blank_outputs, winograd_filter, winograd_input, winograd_output, winograd_pooled
 from .winograd import HALF, NOTHING, POINTS
@@ -56,13 +56,13 @@ def transform_input(s, t, source, source_at, first, tiles, v, half, corner, blan
             if blank.size > 0:
                 blank[i] = blank_outputs(source, patch, s.source_row, c, c)
             for k in range(0, c, lanes):
-                winograd_input(source, patch + k, s.source_row, c, half, v, i * c + k, t.v_step)
+                winograd_input(source, patch + k, s.source_row, c, v, i * c + k, t.v_step)
         else:
             copy_patch(s, source, image, h, w, corner)
             if blank.size > 0:
                 blank[i] = blank_outputs(corner, 0, 6 * c, c, c)
             for k in range(0, c, lanes):
-                winograd_input(corner, k, 6 * c, c, half, v, i * c + k, t.v_step)
+                winograd_input(corner, k, 6 * c, c, v, i * c + k, t.v_step)
 
 
 @inner
@@ -111,7 +111,13 @@ def write_tile(s, t, m, m_at, bias, bias_at, blank, index, output, f, memory, wi
                              lanes)
     for i in range(rows):
         for j in range(columns):
+            at, to = (i * 4 + j) * lanes, target + i * s.out_row + j * s.outputs
+            beside = mask + i * f.mask_row + j * s.outputs
+            if used == lanes:
+                line = load(whole, at)
+                store(out, to, where_positive(load(memory, beside), line) if mask >= 0 else line)
+                continue
             for k in range(used):
-                dead = mask >= 0 and memory[mask + i * f.mask_row + j * s.outputs + k] <= 0
-                out[target + i * s.out_row + j * s.outputs + k] = 0 if dead else whole[(i * 4 + j) * lanes + k]
+                dead = mask >= 0 and memory[beside + k] <= 0
+                out[to + k] = 0 if dead else whole[at + k]
     return finite
