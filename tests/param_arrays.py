@@ -25,4 +25,5 @@ def assert_same(read, written):
     for name, array in written.items():
         assert isinstance(read[name], np.ndarray) and read[name].flags.writeable and read[name].dtype.isnative
         assert read[name].dtype == array.dtype.newbyteorder("=")
+        assert read[name].shape == array.shape  # () and (1,) count as equal below
         np.testing.assert_array_equal(read[name], array)

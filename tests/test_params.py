@@ -43,6 +43,20 @@ def test_others_can_read_our_files(tmp_path):
             np.testing.assert_array_equal(read[name], array)
 
 
+def test_a_pickle_asks_for_what_every_numpy_has(tmp_path):
+    found = set()
+
+    class Noting(pickle.Unpickler):
+        def find_class(self, module, name):
+            found.add((module.replace("_core", "core"), name))
+            return super().find_class(module, name)
+
+    params.save(tmp_path / "p.pkl", some_arrays())
+    with open(tmp_path / "p.pkl", "rb") as file:
+        Noting(file).load()
+    assert found == {("numpy.core.multiarray", "_reconstruct"), ("numpy", "ndarray"), ("numpy", "dtype")}
+
+
 def test_frames_of_a_pickle_end_where_instructions_do(tmp_path):
     params.save(tmp_path / "p.pkl", {"W1": np.ones(3), "W2": np.ones(9999)})
     instructions = list(pickletools.genops((tmp_path / "p.pkl").read_bytes()))

@@ -64,7 +64,7 @@ def test_all_kinds_of_tensors(torch, is_zip, protocol):
 
 
 @FORMATS
-@pytest.mark.parametrize("key", ["state_dict", "model", "my weights"])
+@pytest.mark.parametrize("key", ["state_dict", "model_state_dict", "model", "net", "network", "params", "my weights"])
 def test_checkpoints_of_training_scripts(torch, is_zip, key):
     model = network(torch)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)

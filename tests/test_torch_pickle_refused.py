@@ -45,7 +45,9 @@ def test_written_by_python_2():
 
 def test_bytes_of_a_flag_are_flags():
     value = {"W": tensor(storage(3, Made("torch.BoolStorage")), shape=(3,), strides=(1,))}
-    assert_read(zipped(value, b"\0\2\xff"), {"W": np.array([False, True, True])})
+    data = zipped(value, b"\0\2\xff")
+    assert_read(data, {"W": np.array([False, True, True])})
+    assert read_tensors(io.BytesIO(data))["W"].tobytes() == b"\0\1\1"
 
 
 def without(name):

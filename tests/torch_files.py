@@ -15,6 +15,7 @@ def assert_read(data, written):
     assert list(read) == list(written)
     for name, array in written.items():
         assert type(read[name]) is np.ndarray and read[name].dtype == array.dtype and read[name].dtype.isnative
+        assert read[name].shape == array.shape  # () and (1,) count as equal below
         assert read[name].flags.c_contiguous and read[name].flags.writeable
         np.testing.assert_array_equal(read[name], array)
     arrays = list(read.values())

@@ -11,8 +11,11 @@ import pytest
 
 from fastconv import DeepConvNet, params
 from fastconv.cli import main
+from fastconv.kernels import settings
 from fastconv.models import SMALL
+from fastconv.training import run_folder
 from fastconv.training.checkpoint import read_checkpoint
+from fastconv.winograd import use_winograd
 
 SHORT = ["--epochs", "3", "--batch-size", "20", "--seed", "3", "--quiet"]
 
@@ -113,12 +116,12 @@ def test_what_cannot_be_resumed(data, capsys, tmp_path):
     assert "train_size is 60, expected this trainer's 4000" in capsys.readouterr().err
     entries = params.load("run/checkpoint.npz")
     run = json.loads(entries["run"].tobytes())
-    for settings, reason in (({}, " are not those of fastconv train"),
-                             (run["settings"] | {"epochs": "many"}, ": epochs: 'many' is not a whole number"),
-                             (run["settings"] | {"epochs": None}, ": epochs is None"),
-                             (run["settings"] | {"data": 3}, ": data is 3"),
-                             (run["settings"] | {"model": "../x"}, ": model: '../x' is none of")):
-        text = json.dumps(run | {"settings": settings}).encode()
+    for changed, reason in (({}, " are not those of fastconv train"),
+                            (run["settings"] | {"epochs": "many"}, ": epochs: 'many' is not a whole number"),
+                            (run["settings"] | {"epochs": None}, ": epochs is None"),
+                            (run["settings"] | {"data": 3}, ": data is 3"),
+                            (run["settings"] | {"model": "../x"}, ": model: '../x' is none of")):
+        text = json.dumps(run | {"settings": changed}).encode()
         params.save("run/checkpoint.npz", entries | {"run": np.frombuffer(text, np.uint8)})
         assert train("--resume", "run") == 1
         assert f"run/checkpoint.npz, entry 'run': settings{reason}" in capsys.readouterr().err
@@ -147,11 +150,28 @@ def test_models(data, model, capsys):
     result = json.loads(capsys.readouterr().out)
     assert result["model"] == model and result["steps"] == 1 and result["best_epoch"] == 1
     SMALL[model](input_dim=(1, 28, 28), num_classes=10).load_params("fastconv-run/params.pkl")
+    assert train("--resume", "fastconv-run", "--quiet") == 0
 
 
 def test_patience(data, capsys):
     options = ["--data", data, "--epochs", "9", "--batch-size", "60", "--seed", "1", "--patience", "1"]
     assert train(*options, "--optimizer", "SGD", "--lr", "1e-12") == 0  # nothing is learned
+    assert "stopped after 2 of 9 epochs; saved in" in capsys.readouterr().out
+
+
+def test_patience_checkpoints_and_winograd_stay_those_of_the_run(data, monkeypatch, capsys):
+    options = ["--data", data, "--epochs", "9", "--batch-size", "20", "--seed", "1", "--patience", "1"]
+    options += ["--optimizer", "SGD", "--lr", "1e-12", "--checkpoint-every", "2", "--no-winograd", "--quiet"]
+    steps, write = [], run_folder.write_checkpoint
+    monkeypatch.setattr(run_folder, "write_checkpoint",
+                        lambda path, trainer: (steps.append(trainer.current_iter), write(path, trainer)))
+    at_epoch(monkeypatch, 1, signal.SIGINT)
+    with use_winograd(True):
+        assert train(*options, "--output", "run") == 130
+        assert not settings.winograd and steps == [0, 2, 3]
+    with use_winograd(True):
+        assert train("--resume", "run") == 0
+        assert not settings.winograd and steps == [0, 2, 3, 4, 6]
     assert "stopped after 2 of 9 epochs; saved in" in capsys.readouterr().out
 
 

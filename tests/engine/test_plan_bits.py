@@ -55,6 +55,7 @@ show("shared steps", network.predict(large), network.predict(large[:1]))
 images, x = [rng.normal(0.5, 1, (6, 40, 45, 43)).astype(dtype)], None
 gamma, beta = rng.uniform(0.5, 1, (2, 48)).astype(dtype)
 chain = [layers.Convolution(rng.normal(0, 0.1, (48, 40, 3, 3)).astype(dtype), np.ones(48, dtype), (1, 2), 1),
+         layers.Convolution(rng.normal(0, 0.05, (48, 48, 3, 3)).astype(dtype), np.ones(48, dtype), 1, 1),  # Winograd's
          layers.BatchNormalization(gamma, beta), layers.Relu(), layers.LRN(), layers.Pooling(3, 2, 2, 1),
          layers.Dropout(0.3, rng=np.random.default_rng(4)), layers.Sigmoid(), layers.Pooling(2, 3, 1, mode="average"),
          layers.Affine(rng.normal(0, 0.01, (48 * 22 * 10, 70)).astype(dtype), np.ones(70, dtype))]

@@ -70,7 +70,8 @@ def test_index_of_one_hot_and_soft_labels():
             np.testing.assert_array_equal(value, expected[key])
 
 
-@pytest.mark.parametrize("t", [np.zeros(10, int), np.full(11, 5), np.full(11, -1), np.zeros((11, 4)), np.zeros(11)])
+@pytest.mark.parametrize("t", [np.zeros(10, int), np.zeros(12, int), np.full(11, 5), np.full(11, -1),
+                               np.zeros((11, 4)), np.zeros((12, 5)), np.zeros(11)])
 def test_labels_that_do_not_fit_leave_the_layers_as_they_were(t):
     network, x = images(np.float32), samples(SHAPE).astype(np.float32)
     network.gradient(x, labels())

@@ -161,6 +161,7 @@ def test_large_scores_do_not_overflow():
     ([0, -1, 2], r"t has labels from -1 to 2, expected 0 to 3"),
     ([0.0, 1.0, 2.0], r"the labels are floating-point: t.astype\(int\)"),
     ([0, 1], r"x has 3 rows and t has 2"),
+    ([0, 1, 2, 3], r"x has 3 rows and t has 4"),
     (np.zeros((3, 5)), r"t has shape \(3, 5\)"),
     (2, r"t has shape \(\)"),
 ])

@@ -165,6 +165,16 @@ def test_a_finished_run_trains_nothing_but_a_further_call_does(tmp_path):
     assert trainer.current_epoch == 4
 
 
+def test_the_time_of_the_running_epoch_goes_on(tmp_path):
+    first = small(checkpoint=tmp_path, callbacks=[StopAt(7)])
+    first.train()
+    resumed = small(checkpoint=tmp_path)
+    resumed.resume()
+    assert resumed.images_per_second == first.images_per_second
+    resumed.train()
+    assert resumed.history[1]["seconds"] > first._seconds
+
+
 def test_settings_and_numbers_of_the_optimizer_are_those_of_the_checkpoint(tmp_path):
     class Slower:
         def on_epoch(self, trainer, record):

@@ -42,22 +42,24 @@ def test_sigterm_ends_after_the_step_with_a_checkpoint(tmp_path, evaluates):
     np.testing.assert_allclose(network.params["w"], -0.15)
 
 
-def test_sigterm_while_a_checkpoint_is_written(tmp_path, monkeypatch):
+@pytest.mark.parametrize("step", [7, 15])  # that of an interrupted epoch, or the last one
+def test_sigterm_while_a_checkpoint_is_written(tmp_path, monkeypatch, step):
     replace, pressed = os.replace, []
 
     def replacing(old, new):
-        if str(new).endswith("checkpoint.npz") and trainer.current_iter == 15:
+        if str(new).endswith("checkpoint.npz") and trainer.current_iter == step:
             pressed.append(terminate())
         replace(old, new)
 
-    _, trainer = toy_trainer(checkpoint=tmp_path)
+    network, trainer = toy_trainer(checkpoint=tmp_path)
+    network.on_gradient = at(7, lambda: step == 7 and os.kill(os.getpid(), signal.SIGINT))
     monkeypatch.setattr(os, "replace", replacing)
     with pytest.raises(SystemExit):
         trainer.train()
     assert pressed and set(os.listdir(tmp_path)) == {"checkpoint.npz", "best.pkl", "history.jsonl"}
     other = toy_trainer()[1]
     other.resume(tmp_path)
-    assert other.current_iter == 15
+    assert other.current_iter == step
 
 
 def test_a_second_sigterm_leaves_at_once(tmp_path):
