@@ -5,11 +5,10 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .. import datasets
-from ..array_pickle import read_arrays
-from ..datasets.mnist import REMEDIES, Split, arranged
+if TYPE_CHECKING:
+    from ..datasets.mnist import Split
 
 KEYS = "train_img", "train_label", "test_img", "test_label"
 
@@ -38,6 +37,8 @@ def mnist_replacement(book: Callable[..., Any], *, strict: bool) -> Callable[...
         -------
         (x_train, t_train), (x_test, t_test) : tuple of tuples of ndarray
         """
+        from .. import datasets
+        from ..datasets.mnist import arranged
         options = normalize, flatten, one_hot_label
         saved = folder / "mnist.pkl"
         if saved.is_file():
@@ -53,6 +54,7 @@ def mnist_replacement(book: Callable[..., Any], *, strict: bool) -> Callable[...
 
 def _saved(file: Path) -> list[Any] | None:
     """Return the arrays of the book's pickle, None if it is damaged or holds something else; nothing in it is run."""
+    from ..array_pickle import read_arrays
     try:
         arrays = read_arrays(file.read_bytes())
         found = [arrays[key] for key in KEYS]
@@ -64,6 +66,8 @@ def _saved(file: Path) -> list[Any] | None:
 
 
 def _source(folder: Path, strict: bool) -> Path:
+    from .. import datasets
+    from ..datasets.mnist import REMEDIES
     if any(folder.glob("train-images*")) and any(folder.glob("t10k-images*")):
         return folder
     if strict or os.environ.get("FASTCONV_DATA_DIR"):
