@@ -1,7 +1,7 @@
 """Compiled kernels: every ``.pyx`` here is built once per instruction-set level; the best level is picked at import.
 
 ``FASTCONV_MAX_ISA`` (``baseline``, ``x86_64_v3``, ``x86_64_v4``) caps the choice. The level's kernels are in this
-package; their modules are loaded when they are first asked for. Importing it raises ImportError where nothing was built.
+package; their modules are loaded when they are first used. Importing it raises ImportError where nothing was built.
 """
 from __future__ import annotations
 
