@@ -73,12 +73,12 @@ def read_arrays(data: bytes | memoryview, *, copy: bool = True) -> dict[str, NDA
     data : bytes or memoryview
         A pickle of any protocol: a dict from strings to arrays of real numbers.
     copy : bool
-        False: where that is possible, an array is a view of `data`.
+        False: where `data` is writable and holds an array as it is, the array is a view.
 
     Returns
     -------
     dict of ndarray
-        C-contiguous, native byte order, writable where they are copies.
+        C-contiguous, native byte order, writable.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def _array(call: Any, copy: bool) -> NDArray[Any]:
     view = np.ndarray(shape, dtype, raw, order="F" if is_fortran else "C")
     # None copies where it must; before NumPy 2 that was False
     return np.array(view if axes is None else view.transpose(axes), dtype.newbyteorder("="), order="C",
-                    copy=True if copy else None)
+                    copy=True if copy or not view.flags.writeable else None)
 
 
 def _dtype(call: Any) -> np.dtype[Any]:
