@@ -2,10 +2,11 @@
 
     python -m benchmarks.scripts --output scripts.json              # all
     python -m benchmarks.scripts --output scripts.json 'ch06/*'     # some; the others stay in the file
+    python -m benchmarks.scripts --output scripts.json --data DIR   # as a reader has it: with the whole of MNIST
     python -m benchmarks.scripts --output scripts.json --readme     # none; the file's rows go to the README
 
-The scripts, in tests/dropin/book, are in the manner of the book's chapters and were written for this; their digits are
-those that come with fastconv.
+The scripts, in tests/dropin/book, are in the manner of the book's chapters and were written for this. Without --data
+their digits are the 5,000 that come with fastconv.
 """
 from __future__ import annotations
 
@@ -83,22 +84,39 @@ SCRIPTS = (
 
 @dataclass(frozen=True)
 class Row:
-    """What came of a script: seconds by Python and on fastconv, and how far its numbers are from each other."""
+    """What came of a script: seconds by Python and on fastconv, how far its numbers are from each other, and how many
+    digits its folder had.
+    """
 
     name: str
     before: list[float]
     after: list[float]
     difference: float
     strict: bool
+    digits: int = 5000
 
 
-def reader_folder(target: Path) -> Path:
-    """Make a reader's folder: the book's modules, the scripts, the digits as the book keeps them."""
+def reader_folder(target: Path, data: Path | None = None) -> Path:
+    """Make a reader's folder: the book's modules, the scripts, the digits as the book keeps them.
+
+    Parameters
+    ----------
+    target : Path
+    data : Path, optional
+        A folder with MNIST's four IDX files; without it the digits are those that come with fastconv.
+    """
     shutil.copytree(BOOK, target, ignore=shutil.ignore_patterns("__pycache__"))
-    train, test = fastconv.load_mnist(normalize=False, source="excerpt")
+    train, test = (fastconv.load_mnist(normalize=False, source="excerpt") if data is None
+                   else fastconv.load_mnist(normalize=False, data_dir=data))
     arrays = dict(zip(("train_img", "train_label", "test_img", "test_label"), (*train, *test), strict=True))
     (target / "dataset" / "mnist.pkl").write_bytes(pickle.dumps(arrays, -1))
     return target
+
+
+def digits_in(folder: Path) -> int:
+    """Return how many digits a reader's folder has."""
+    arrays = pickle.loads((folder / "dataset" / "mnist.pkl").read_bytes())
+    return len(arrays["train_img"]) + len(arrays["test_img"])
 
 
 def run(folder: Path, script: str, *arguments: object, options: Sequence[str] | None = None) -> tuple[str, float]:
@@ -141,8 +159,8 @@ def difference(found: str, expected: str) -> float:
     return max((abs(a - b) / max(1.0, abs(b)) for a, b in zip(ours, theirs, strict=True)), default=0.0)
 
 
-def measure(folder: Path, script: Script) -> Row:
-    """Run a script before and after in turns."""
+def measure(folder: Path, script: Script, digits: int) -> Row:
+    """Run a script before and after in turns, in a folder with so many digits."""
     before: list[float] = []
     after: list[float] = []
     while len(before) < ROUNDS and sum(before) + sum(after) < PATIENCE:
@@ -152,17 +170,34 @@ def measure(folder: Path, script: Script) -> Row:
         after.append(taken)
     if script.by_design:
         found, _ = run(folder, script.name, options=["--strict-book"])
-    return Row(script.name, before, after, difference(found, expected), script.by_design)
+    return Row(script.name, before, after, difference(found, expected), script.by_design, digits)
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """Return the README's table."""
+    """Return the README's table, and before it which data its rows were measured with.
+
+    Raises
+    ------
+    ResultsError
+        If they were measured with different ones.
+    """
+    counts = {row.digits for row in rows}
+    if len(counts) > 1:
+        raise ResultsError(f"the rows were measured with {' and with '.join(map(str, sorted(counts)))} digits; "
+                           "measure them all with the same --data")
+    known = {5000: "the 5,000 digits that come with fastconv", 70000: "the whole of MNIST, 70,000 digits"}
+    data = [f"Data: {known.get(count, f'{count:,} digits')}.\n" for count in counts]
+    return "\n".join([*data, *table(rows)])
+
+
+def table(rows: Sequence[Row]) -> list[str]:
+    """Return the lines of the table."""
     lines = ["| Script | by Python | on fastconv | × faster | largest difference |", "|---|--:|--:|--:|--:|"]
     for row in sorted(rows, key=lambda row: row.name):
         before, after = min(row.before), min(row.after)
         lines.append(f"| {row.name} | {seconds(before)} | {seconds(after)} | {times(before / after)} "
                      f"| {row.difference:.1e}{' (strict)' if row.strict else ''} |")
-    return "\n".join(lines)
+    return lines
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -170,6 +205,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("patterns", nargs="*", metavar="PATTERN", help="which scripts (default: all)")
     parser.add_argument("--output", type=Path, required=True, metavar="FILE.json")
+    parser.add_argument("--data", type=Path, metavar="DIR",
+                        help="a folder with MNIST's four IDX files, as a reader's folder has them all (default: the "
+                             "5,000 digits that come with fastconv)")
     parser.add_argument("--readme", nargs="?", type=Path, const=ROOT / "README.md", metavar="FILE",
                         help="measure nothing; write the table between the markers of this file (default: README.md)")
     args = parser.parse_args(argv)
@@ -186,10 +224,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             replace(args.readme, BEGIN, END, markdown(list(rows.values())))
             return 0
         with tempfile.TemporaryDirectory() as scratch:
-            folder = reader_folder(Path(scratch) / "reader")
+            folder = reader_folder(Path(scratch) / "reader", args.data)
+            digits = digits_in(folder)
             for script in chosen:
-                row = rows[script.name] = measure(folder, script)
-                print(markdown([row]).splitlines()[-1], flush=True)
+                row = rows[script.name] = measure(folder, script, digits)
+                print(table([row])[-1], flush=True)
                 args.output.write_text(json.dumps([asdict(row) for row in rows.values()]))
     except (ResultsError, RuntimeError, OSError) as error:
         print(f"benchmarks.scripts: error: {error}", file=sys.stderr)

@@ -11,7 +11,6 @@ import math
 import pickle
 import re
 import zlib
-from dataclasses import replace
 from typing import IO, Any
 
 import numpy as np
@@ -36,7 +35,7 @@ LARGEST = 2**62
 VERSION = 1
 SEAL = b"X\x20\0\0\0fastconv parameters %03d %08x0."  # BINUNICODE, its length; POP, STOP
 SEALED = re.compile(rb"X\x20\0\0\0fastconv parameters (\d{3}) ([0-9a-f]{8})0\.\Z")
-SEALED_DIALECT = replace(DIALECT, instructions=frozenset(("POP",)))
+SEALED_DIALECT = DIALECT._replace(instructions=frozenset(("POP",)))
 MEMOIZE = b"\x94"
 
 
@@ -66,13 +65,15 @@ def write_arrays(file: IO[bytes], arrays: dict[str, NDArray[Any]]) -> None:
     file.write(SEAL % (VERSION, checked.crc))
 
 
-def read_arrays(data: bytes) -> dict[str, NDArray[Any]]:
+def read_arrays(data: bytes | memoryview, *, copy: bool = True) -> dict[str, NDArray[Any]]:
     """Return the arrays of a pickled dict.
 
     Parameters
     ----------
-    data : bytes
+    data : bytes or memoryview
         A pickle of any protocol: a dict from strings to arrays of real numbers.
+    copy : bool
+        False: where `data` is writable and holds an array as it is, the array is a view.
 
     Returns
     -------
@@ -96,7 +97,7 @@ def read_arrays(data: bytes) -> dict[str, NDArray[Any]]:
     left = MOST_COPIES * len(data)
     for name, value in found.items():
         try:
-            arrays[name] = _array(value)
+            arrays[name] = _array(value, copy)
         except (TypeError, ValueError) as error:
             raise ValueError(f"entry {name!r:.60}: {error}") from error
         left -= arrays[name].nbytes
@@ -105,7 +106,7 @@ def read_arrays(data: bytes) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def _array(call: Any) -> NDArray[Any]:
+def _array(call: Any, copy: bool) -> NDArray[Any]:
     """Carry out a call that stands for an array."""
     axes: Any = None  # their order in memory, where it is neither C nor Fortran order
     match call:
@@ -124,7 +125,9 @@ def _array(call: Any) -> NDArray[Any]:
     if math.prod(shape) * dtype.itemsize != len(raw):
         raise ValueError(f"has {len(raw)} bytes for shape {shape} and dtype {dtype}")
     view = np.ndarray(shape, dtype, raw, order="F" if is_fortran else "C")
-    return np.array(view if axes is None else view.transpose(axes), dtype.newbyteorder("="), order="C")
+    # None copies where it must; before NumPy 2 that was False
+    return np.array(view if axes is None else view.transpose(axes), dtype.newbyteorder("="), order="C",
+                    copy=True if copy or not view.flags.writeable else None)
 
 
 def _dtype(call: Any) -> np.dtype[Any]:
@@ -136,9 +139,9 @@ def _dtype(call: Any) -> np.dtype[Any]:
     raise ValueError("has no valid dtype")
 
 
-def _bytes(value: Any) -> bytes | bytearray:
+def _bytes(value: Any) -> bytes | memoryview:
     match value:
-        case bytes() | bytearray():
+        case bytes() | memoryview():
             return value
         case Call("encode", (str(text), "latin1"), None):
             return text.encode("latin1")

@@ -84,10 +84,7 @@ def kernel(op: str, backend: str) -> Callable[..., None]:
 @cache
 def plan(backend: str) -> Any:
     """Return the class that runs a whole network's steps on the backend, None where its layers run one by one."""
-    try:
-        return importlib.import_module(f"{BACKENDS[backend]}.plan").Plan
-    except ModuleNotFoundError:
-        return None
+    return getattr(importlib.import_module(BACKENDS[backend]), "Plan", None)
 
 
 def available(backend: str) -> bool:

@@ -121,7 +121,7 @@ def cross_entropy_error(y: ArrayLike, t: ArrayLike) -> float:
     if not are_finite(t):
         return math.nan
     chosen = y[np.arange(N), class_numbers(where, t, N, K)].astype(compute, copy=False)
-    return float(np.add.reduce(-np.log(chosen + compute.type(1e-7)), dtype=np.float64)) / max(N, 1)
+    return (0.0 - float(np.add.reduce(np.log(chosen + compute.type(1e-7)), dtype=np.float64))) / max(N, 1)
 
 
 def softmax_loss(X: ArrayLike, t: ArrayLike) -> float:

@@ -1,6 +1,7 @@
 """The labels of a classification: class numbers or one-hot rows."""
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,9 @@ def class_labels(where: str, t: Any, N: int, K: int) -> tuple[Array, Array | Non
 
 def are_finite(t: Array) -> bool:
     """Say whether labels are; a loss or an accuracy of others is nan: the largest entry of such a row is no class."""
-    return t.dtype.kind != "f" or bool(np.isfinite(t).all())
+    if t.dtype.kind != "f" or math.isfinite(np.vdot(t, t)):  # of a few numbers five times as fast as to ask for each
+        return True
+    return bool(np.isfinite(t).all())
 
 
 def class_numbers(where: str, t: Any, N: int, K: int) -> Array:

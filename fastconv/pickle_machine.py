@@ -8,11 +8,14 @@ Python's `pickletools` decodes the instructions, and its source describes each o
 """
 from __future__ import annotations
 
+import io
 import pickletools
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import IO, Any
+import re
+from collections.abc import Iterator, Mapping
+from typing import IO, Any, NamedTuple
 
+OPCODES = {opcode.code.encode("latin1"): opcode for opcode in pickletools.opcodes}
+LINE = re.compile(b"[^\n]*\n?")
 LITERALS = frozenset(("NONE", "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "UNICODE", "BINUNICODE",
                       "SHORT_BINUNICODE", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"))
 INSTRUCTIONS = LITERALS | {
@@ -27,13 +30,13 @@ class Refused(ValueError):
     """The pickle asks for something that its purpose does not need."""
 
 
-@dataclass(slots=True)
 class Call:
     """A call in a pickle, not carried out, and the state that the pickle gives to its result."""
 
-    function: str
-    arguments: Any = None
-    state: Any = None
+    __slots__ = __match_args__ = ("function", "arguments", "state")
+
+    def __init__(self, function: str, arguments: Any = None, state: Any = None) -> None:
+        self.function, self.arguments, self.state = function, arguments, state
 
 
 class OrderedDict(dict[Any, Any]):
@@ -42,8 +45,7 @@ class OrderedDict(dict[Any, Any]):
     __slots__ = ()
 
 
-@dataclass(frozen=True)
-class Dialect:
+class Dialect(NamedTuple):
     """What pickles of one kind may hold.
 
     Attributes
@@ -68,13 +70,13 @@ class Dialect:
         return Refused(f"{what}, which {self.purpose} does not need")
 
 
-def run(data: bytes | IO[bytes], dialect: Dialect, persistent: list[Any] | None = None) -> Any:
+def run(data: bytes | memoryview | IO[bytes], dialect: Dialect, persistent: list[Any] | None = None) -> Any:
     """Run the stack machine on one pickle and return what it ends with.
 
     Parameters
     ----------
-    data : bytes or binary file
-        A file is left behind the pickle's end.
+    data : bytes, memoryview or binary file
+        Of a memoryview, bytes in the result are views. A file is left behind the pickle's end.
     dialect : Dialect
     persistent : list, optional
         Gets all that ``persistent_load`` would get.
@@ -98,7 +100,7 @@ def run(data: bytes | IO[bytes], dialect: Dialect, persistent: list[Any] | None 
         raise ValueError(f"no complete pickle ({error})") from error
 
 
-def _run(data: bytes | IO[bytes], dialect: Dialect, persistent: list[Any]) -> Any:
+def _run(data: bytes | memoryview | IO[bytes], dialect: Dialect, persistent: list[Any]) -> Any:
     literals, known = LITERALS | dialect.literals, INSTRUCTIONS | dialect.literals | dialect.instructions
     stack: list[Any] = []
     marks: list[int] = []
@@ -112,9 +114,7 @@ def _run(data: bytes | IO[bytes], dialect: Dialect, persistent: list[Any]) -> An
         del stack[start:]
         return items
 
-    argument: Any
-    for count, (instruction, argument, _) in enumerate(pickletools.genops(data)):
-        name = instruction.name
+    for count, (name, argument) in enumerate(_instructions(data)):
         if name not in known:
             raise dialect.refuse(f"has the instruction {name}")
         if count == MOST_INSTRUCTIONS:
@@ -176,6 +176,37 @@ def _run(data: bytes | IO[bytes], dialect: Dialect, persistent: list[Any]) -> An
         elif name in ("GET", "BINGET", "LONG_BINGET"):
             stack.append(memo[argument])
     return stack[-1]
+
+
+class _Views:
+    """A file whose content is not copied."""
+
+    def __init__(self, data: memoryview) -> None:
+        self.data, self.at = data, 0
+
+    def read(self, n: int) -> memoryview:
+        part = self.data[self.at:self.at + n]
+        self.at += len(part)
+        return part
+
+    def readline(self) -> bytes:
+        line = LINE.match(self.data, self.at)
+        return bytes(self.read(line.end() - self.at)) if line else b""
+
+
+def _instructions(data: bytes | memoryview | IO[bytes]) -> Iterator[tuple[str, Any]]:
+    """Yield names and arguments as `pickletools.genops` does, but bytearrays as bytes, which are not copied again."""
+    file: Any = _Views(data) if isinstance(data, memoryview) else io.BytesIO(data) if isinstance(data, bytes) else data
+    name = ""
+    while name != "STOP":
+        code = bytes(file.read(1))
+        if code not in OPCODES:
+            raise ValueError(f"there is no instruction {code!r}" if code else "it ends before its STOP")
+        name, argument = OPCODES[code].name, OPCODES[code].arg
+        if name == "BYTEARRAY8":
+            yield name, pickletools.read_bytes8(file)
+        else:
+            yield name, None if argument is None else argument.reader(file)
 
 
 def _named(dialect: Dialect, module: Any, name: Any) -> Call:

@@ -28,6 +28,18 @@ def test_pickle_of_numpy_1():
     assert_same(read_arrays(data.replace(b"numpy.core.multiarray", b"numpy._core.multiarray")), some_arrays())
 
 
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_views_of_the_data_are_the_same_arrays(protocol):
+    data = np.frombuffer(pickle.dumps(some_arrays(), protocol), np.uint8).copy()
+    assert_same(read_arrays(memoryview(data)), some_arrays())
+    read = read_arrays(memoryview(data), copy=False)
+    assert_same(read, some_arrays())
+    images = np.ones((5, 3), np.uint8)
+    data = np.frombuffer(pickle.dumps({"x": images}, protocol), np.uint8).copy()
+    read = read_arrays(memoryview(data), copy=False)["x"]
+    assert np.shares_memory(read, data) == (protocol > 2)  # the others have no bytes
+
+
 def test_two_names_for_one_array():
     shared = np.arange(4.0)
     read = read_arrays(pickle.dumps({"a": shared, "b": shared}))
@@ -169,5 +181,9 @@ def test_random_damage_is_a_value_error_or_an_array(protocol, changes):
     try:
         read = read_arrays(bytes(data))
     except ValueError:
+        with pytest.raises(ValueError):
+            read_arrays(memoryview(data), copy=False)
         return
+    views = read_arrays(memoryview(data), copy=False)
+    assert all(array.tobytes() == views[name].tobytes() for name, array in read.items())
     assert all(type(array) is np.ndarray and array.dtype.kind in "biuf" for array in read.values())

@@ -80,6 +80,17 @@ def test_max_isa_caps_the_level():
     assert "the levels are: baseline" in run_python(program, FASTCONV_MAX_ISA="avx9").stderr
 
 
+def test_a_kernel_loads_its_own_module_alone():
+    program = """
+import sys
+from fastconv.kernels import native
+before = {*sys.modules, f"{native.__name__}.{native.level}"}
+assert callable(native.relu_forward) and not hasattr(native, "convolve")
+print(*{name.rpartition(".")[2] for name in sys.modules if native.__name__ in name and name not in before})
+"""
+    assert run_python(program).stdout.split() == ["elementwise"]
+
+
 def test_every_level_of_this_cpu_agrees_with_the_reference():
     from fastconv.kernels import native
     program = """

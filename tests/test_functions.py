@@ -90,6 +90,15 @@ def test_cross_entropy_error_of_one_sample(x):
         assert cross_entropy_error(y, t) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("huge", [1e200, np.finfo(float).max])
+def test_rows_of_huge_numbers_are_labels(huge):
+    y, rows = np.array([[0.25, 0.5, 0.25]]), np.array([[1.0, huge, -huge]])
+    assert cross_entropy_error(y, rows) == cross_entropy_error(y, np.array([1]))
+    for wrong in (np.inf, -np.inf, np.nan):
+        rows[0, 2] = wrong
+        assert np.isnan(cross_entropy_error(y, rows))
+
+
 def test_cross_entropy_error_of_nothing_and_of_a_zero():
     assert cross_entropy_error(np.zeros((0, 3)), np.zeros(0, int)) == 0.0
     assert cross_entropy_error(np.array([0.0, 1.0]), 0) == pytest.approx(-np.log(1e-7))

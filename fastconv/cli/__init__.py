@@ -1,13 +1,12 @@
 """The ``fastconv`` command, one file per subcommand."""
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
-from importlib import import_module
+from functools import partial
 
-from . import run
-from .common import CommandError, check_environment
+from .errors import CommandError, check_environment
+from .script import names_script, run_script
 
 FAILED, INTERRUPTED = 1, 130  # a wrong command line is 2, argparse's own
 COMMANDS = ("run", "train", "evaluate", "predict", "bench", "warmup", "summary", "info")
@@ -33,40 +32,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         With 2 for a wrong command line, with 0 after ``--help`` and ``--version``.
     """
     argv = sys.argv[1:] if argv is None else argv
-    if run.names_script(argv, COMMANDS):
-        args = _parser("run").parse_args(["run", *argv])  # without the others, whose imports take time
+    is_script = names_script(argv, COMMANDS)
+    if is_script and not argv[0].startswith("-"):
+        command, run = "run", partial(run_script, *argv)
     else:
-        args = _parser(*COMMANDS).parse_args(argv)
+        from .parser import parser  # argparse, and what the subcommands import, takes time
+        args = parser("run").parse_args(["run", *argv]) if is_script else parser(*COMMANDS).parse_args(argv)
+        command, run = args.command, partial(args.run, args)
     try:
         check_environment()
-        return args.run(args)
+        return run()
     except (CommandError, OSError) as error:
-        print(f"fastconv {args.command}: error: {error}", file=sys.stderr)
+        print(f"fastconv {command}: error: {error}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
-        print(f"fastconv {args.command}: interrupted", file=sys.stderr)
+        print(f"fastconv {command}: interrupted", file=sys.stderr)
         return INTERRUPTED
-
-
-class _Version(argparse.Action):
-    """Print the version, which takes time to find, and end."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *rest: object) -> None:
-        from ..config import package_version
-        print(f"fastconv {package_version()}")
-        parser.exit()
-
-
-def _parser(*names: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="fastconv", description="Train and use convolutional networks on the CPU.",
-        epilog="python -m fastconv [options] SCRIPT.py [ARGS] runs a script of the book Deep Learning from Scratch,\n"
-               "unchanged and fast; its options: fastconv run --help.\n\n"
-               "Exit codes: 0 done, 1 failed, 2 wrong command line, 130 interrupted by Ctrl-C, 143 by SIGTERM.\n"
-               "'fastconv COMMAND --help' has examples.",
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--version", action=_Version, nargs=0, help="show program's version number and exit")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name in names:
-        import_module(f".{name}", __name__).add_to(commands)
-    return parser

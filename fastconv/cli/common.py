@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..json_line import as_json as as_json
+from .errors import CommandError as CommandError
 
 if TYPE_CHECKING:
     from ..datasets.mnist import MnistSource, Split
@@ -16,10 +17,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 DEFAULT_PARAMS = "fastconv-run/params.pkl"
-
-
-class CommandError(Exception):
-    """A failure that the user can put right: shown as one message, without a traceback."""
 
 
 def new_command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], *,
@@ -83,15 +80,6 @@ def folder_name(text: str) -> Path:
 def say(args: argparse.Namespace, line: str) -> None:
     """Print a line for people."""
     print(line, file=sys.stderr if args.json else sys.stdout, flush=True)
-
-
-def check_environment() -> None:
-    """Raise CommandError for a FASTCONV_BACKEND or FASTCONV_MAX_ISA that does not exist here."""
-    from ..dispatch import backend
-    try:
-        backend()
-    except (ImportError, ValueError) as error:
-        raise CommandError(str(error)) from error
 
 
 def use_threads(args: argparse.Namespace) -> None:

@@ -1,11 +1,11 @@
 """The IDX file format, in which MNIST is published (plain or gzipped)."""
 from __future__ import annotations
 
-import gzip
 import io
 import math
 import zlib
 from pathlib import Path
+from typing import IO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,16 +44,18 @@ def read_idx(path: Path, ndim: int) -> NDArray[np.uint8]:
         The file cannot be read or unpacked, is not such a file, is longer or shorter than its header says, or would
         become much larger when it is unpacked.
     """
+    import gzip
     packed = _content(path)
-    data = io.BytesIO(packed)
+    data: IO[bytes] = io.BytesIO(packed)
+    if packed.startswith(GZIP):
+        data = cast(IO[bytes], gzip.GzipFile(fileobj=data))
     try:
-        return _read(path, gzip.GzipFile(fileobj=data) if packed.startswith(GZIP) else data, ndim,
-                     max(MOST_LARGER * len(packed), SMALL))
+        return _read(path, data, ndim, max(MOST_LARGER * len(packed), SMALL))
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise damaged(path, f"it does not unpack ({error})") from error
 
 
-def _read(path: Path, data: io.BytesIO | gzip.GzipFile, ndim: int, most: int) -> NDArray[np.uint8]:
+def _read(path: Path, data: IO[bytes], ndim: int, most: int) -> NDArray[np.uint8]:
     magic = bytes([0, 0, 8, ndim])
     header = data.read(4 + 4 * ndim)
     if header[:4] != magic:

@@ -44,6 +44,8 @@ def layer_replacement(book: type, *, strict: bool) -> type:
     signature = inspect.signature(book)
     defaults = {each.name: each.default for each in signature.parameters.values() if each.default is not each.empty}
 
+    forward, backward = fast.forward, fast.backward
+
     class Layer(fast):
         _book = book
         _stand_in: Any = None
@@ -57,7 +59,7 @@ def layer_replacement(book: type, *, strict: bool) -> type:
         def forward(self, *args: Any, **kwargs: Any) -> Any:
             self._stand_in = None
             try:
-                return fast.forward(self, *args, **kwargs)
+                return forward(self, *args, **kwargs)
             except (TypeError, ValueError) as error:
                 if not _is_for_the_book(name, error, args):
                     raise
@@ -65,7 +67,7 @@ def layer_replacement(book: type, *, strict: bool) -> type:
 
         def backward(self, *args: Any, **kwargs: Any) -> Any:
             if self._stand_in is None:
-                return fast.backward(self, *args, **kwargs)
+                return backward(self, *args, **kwargs)
             try:
                 return self._stand_in.backward(*args, **kwargs)
             finally:

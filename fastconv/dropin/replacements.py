@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .book import objects_of
-from .probes import differs
+from .probes import differs, undisturbed
 from .report import report
 
 # the book's module -> fastconv's, which is loaded when the book's is
@@ -31,28 +31,27 @@ def home(module: str, name: str) -> str:
 
 
 def replacements(module: ModuleType, wanted: Collection[str], *, strict: bool,
-                 precision: str) -> Iterator[tuple[str, Any, Any]]:
-    """Yield names, the book's objects and ours, for those that can be replaced in a module; tell the report."""
+                 precision: str) -> list[tuple[str, Any, Any]]:
+    """Return names, the book's objects and ours, for those that can be replaced in a module; tell the report."""
     found, others = objects_of(module)
     done = []
-    for name, book in found.items():
-        if name not in wanted:
-            continue
-        if strict and name in BY_DESIGN:
-            others[name] = "is the book's in strict mode"
-            continue
-        ours = _replacement(module.__name__, name, book, strict, precision)
-        fault = differs(ours, book, name)
-        if fault is None:
-            done.append(name)
-            yield name, book, ours
-        else:
-            others[name] = fault
+    with undisturbed():
+        for name in (each for each in found if each in wanted):
+            if strict and name in BY_DESIGN:
+                others[name] = "is the book's in strict mode"
+                continue
+            ours = _replacement(module.__name__, name, found[name], strict, precision)
+            fault = differs(ours, found[name], name)
+            if fault is None:
+                done.append((name, found[name], ours))
+            else:
+                others[name] = fault
     if done:
-        report.replaced[module.__name__] = done
+        report.replaced[module.__name__] = [name for name, _, _ in done]
     for name, reason in others.items():
         if name in wanted:
             report.left_alone[f"{module.__name__}.{name}" if found else module.__name__] = reason
+    return done
 
 
 def _replacement(module: str, name: str, book: Any, strict: bool, precision: str) -> Any:

@@ -75,8 +75,9 @@ class Affine:
         """Set ``dW = x.T @ dout`` and db; return ``dx = dout @ W.T`` in x's shape, or None if not needed."""
         dout, dtype, compute = as_dout("Affine.backward", dout, self)
         assert self.original_x_shape is not None
-        dout, x = contiguous(dout, compute), contiguous(self._x, compute)
-        weight = native(self._weight, compute)
+        dout, x, weight = contiguous(dout, compute), self._x, self._weight
+        if x.dtype is not compute:
+            x, weight = contiguous(x, compute), native(weight, compute)
         dW, db = empty(weight.shape, compute), np.empty(weight.shape[1], compute)
         kernels.gemm(x.T, dout, None, dW)
         kernels.bias_backward(dout, db)
@@ -87,6 +88,8 @@ class Affine:
         dx = empty(x.shape, compute)
         kernels.gemm(dout, weight.T, None, dx)
         shape = self.original_x_shape
+        if len(shape) == 2 and dtype is compute:
+            return dx
         if len(shape) == 4:
             return from_channels_last(channels_last(dx.reshape(shape), dtype), dtype)
         if len(shape) != 2:

@@ -18,8 +18,9 @@ def to_vector(where: str, name: str, parameter: Any, size: int, dtype: np.dtype[
     TypeError
         If they are no real numbers.
     """
-    if type(parameter) is np.ndarray and parameter.dtype is dtype and parameter.shape == (size,):
-        return contiguous(parameter, dtype)
+    if type(parameter) is np.ndarray and parameter.dtype is dtype and parameter.shape == (size,) \
+            and parameter.flags.carray:
+        return parameter
     values = as_array(where, name, parameter)
     if values.dtype.kind not in "biuf":
         raise TypeError(f"{where}: {name} has dtype {values.dtype}, expected real numbers")
@@ -35,7 +36,7 @@ def to_vector(where: str, name: str, parameter: Any, size: int, dtype: np.dtype[
 def to_parameter(gradient: Array, parameter: Any, dtype: np.dtype[Any]) -> Array:
     """Return the gradient of `to_vector`'s result as that of the parameter, in the parameter's shape."""
     if type(parameter) is np.ndarray and parameter.shape == gradient.shape:
-        return gradient.astype(dtype, copy=False)
+        return gradient if gradient.dtype is dtype else gradient.astype(dtype)
     shape = np.shape(parameter)
     if shape != gradient.shape and np.size(parameter) == 1:
         gradient = gradient.sum(dtype=np.float64, keepdims=True)

@@ -75,6 +75,22 @@ def test_only_some_of_it(folder):
     assert done.stdout.count("train loss:") == 40
 
 
+def test_a_script_pays_for_what_it_uses(folder):
+    """No parser of options, no kernels and no random numbers of NumPy, unless it uses them itself."""
+    unused = "argparse", "dataclasses", "fastconv.kernels.native", "numpy.random"
+    name = write(folder, f"from common.optimizer import SGD\nimport sys\nprint(*{{*{unused}}} & set(sys.modules))\n"
+                         "print(SGD.__mro__[1].__module__)\n")
+    assert run(folder, name).stdout.splitlines() == ["", "fastconv.optimizers"]
+
+
+def test_a_script_that_seeds_nothing_draws_other_numbers_each_time(folder):
+    """Probes draw from NumPy's stream where nobody has before."""
+    name = write(folder, "from common.layers import Dropout\nimport numpy as np\nprint(Dropout.__mro__[1].__module__, "
+                         "np.random.rand())\n")
+    (first, a), (second, b) = (run(folder, name).stdout.split() for _ in range(2))
+    assert first == second == "fastconv.layers.dropout" and a != b
+
+
 def test_the_working_directory_may_be_any(folder, tmp_path):
     for where, script in ((folder / "ch08", "train_deep_net.py"), (tmp_path, "reader/" + SCRIPT),
                           ("/", folder / SCRIPT)):

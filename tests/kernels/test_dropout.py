@@ -10,6 +10,7 @@ import pytest
 from kernels.harness import sample
 
 from fastconv import dispatch
+from fastconv.kernels import native
 
 KEY = 0xFEDC_BA98_7654_3210
 shapes = pytest.mark.parametrize("shape", [(1,), (3,), (17,), (3, 5), (2, 3, 4, 5), (1009,), (0,), (0, 4)])
@@ -87,12 +88,12 @@ def test_a_word_is_dropped_at_its_own_ratio_and_kept_below(run):
 @pytest.mark.parametrize("first", [0, 1, 2, 3, 61, 64, 127, 4 * 2**32 - 30, 2**62 + 5])
 def test_a_part_has_the_mask_of_its_place(dtype, first):
     """The execution engine computes batches part by part; the high counter word starts at element 2**34."""
-    native = importlib.import_module("fastconv.kernels.native.dropout")
+    dropout = importlib.import_module(f"{native.__name__}.{native.level}.dropout")
     for count in (0, 1, 2, 5, 64, 200):
         x = sample(count).astype(dtype)
         kept = np.array(naive.dropout_words(KEY, first, count), np.int64) > 0.4 * 2**32
         mask, out = np.empty(count, bool), x.copy()
-        native.dropout_part(out, first, KEY, 0.4, mask, out, 1)  # in place
+        dropout.dropout_part(out, first, KEY, 0.4, mask, out, 1)  # in place
         np.testing.assert_array_equal(mask, kept)
         np.testing.assert_array_equal(out, x * kept)
 

@@ -39,6 +39,7 @@ from .optimizer import (  # noqa: E402
     rmsprop_update,
     sgd_update,
 )
+from .plan import Plan as Plan  # noqa: E402
 from .pooling import (  # noqa: E402
     average_pooling_backward,
     average_pooling_forward,

@@ -1,24 +1,24 @@
 """Compiled kernels: every ``.pyx`` here is built once per instruction-set level; the best level is picked at import.
 
-``FASTCONV_MAX_ISA`` (``baseline``, ``x86_64_v3``, ``x86_64_v4``) caps the choice. The chosen modules appear under their
-plain names (``fastconv.kernels.native.convolution``), the kernels also in this package. Importing it raises ImportError
-where nothing was built.
+``FASTCONV_MAX_ISA`` (``baseline``, ``x86_64_v3``, ``x86_64_v4``) caps the choice. The level's kernels are in this
+package; their modules are loaded when they are first used. Importing it raises ImportError where nothing was built.
 """
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import os
 import sys
+from importlib import import_module
+from typing import Any
+
+from ...dispatch import OPERATIONS
 
 # slowest first; the portable level is built on every machine
 LEVELS = ("baseline", "x86_64_v3", "x86_64_v4")
-MODULES = ("convolution", "im2col", "pooling", "gemm", "elementwise", "dropout", "loss",
-           "batch_normalization", "lrn", "optimizer", "plan")
+FILES = OPERATIONS | {"Plan": "plan"}
 
-cpu = importlib.import_module(f"{__name__}.baseline.cpu")
+cpu = import_module(f"{__name__}.baseline.cpu")
 # every level shares one pool: the kernels find it under this name when they are loaded
-pool = sys.modules[f"{__name__}.pool"] = importlib.import_module(f"{__name__}.baseline.pool")
+pool = sys.modules[f"{__name__}.pool"] = import_module(f"{__name__}.baseline.pool")
 
 
 def built_levels() -> tuple[str, ...]:
@@ -27,10 +27,8 @@ def built_levels() -> tuple[str, ...]:
 
 
 def _is_built(level: str) -> bool:
-    try:
-        return importlib.util.find_spec(f"{__name__}.{level}.{MODULES[-1]}") is not None
-    except ModuleNotFoundError:
-        return False
+    folder = os.path.join(os.path.dirname(__file__), level)
+    return os.path.isdir(folder) and set(FILES.values()) <= {file.partition(".")[0] for file in os.listdir(folder)}
 
 
 def _choose() -> str:
@@ -45,7 +43,9 @@ def _choose() -> str:
 
 level = _choose()
 
-for _name in MODULES:
-    _module = importlib.import_module(f"{__name__}.{level}.{_name}")
-    sys.modules[f"{__name__}.{_name}"] = _module
-    globals().update({op: getattr(_module, op) for op in _module.__all__})
+
+def __getattr__(name: str) -> Any:
+    if name not in FILES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(f"{__name__}.{level}.{FILES[name]}"), name)
+    return found

@@ -80,7 +80,7 @@ from .pooling import (
 )
 
 LEVELS: tuple[str, ...]
-MODULES: tuple[str, ...]
+FILES: dict[str, str]
 level: str
 
 def built_levels() -> tuple[str, ...]: ...
