@@ -24,7 +24,6 @@ from .sweep import first_output
 from .tile import INT, MR, TALL, emit_loop
 
 PIXELS = max((MR + 1) // 2, 1)  # that share a line of weights
-STRIP = 16                      # columns whose x stays in L1 from row to row
 
 
 def depthwise_tile(rows: int):
@@ -143,15 +142,13 @@ def depthwise_gradient(s, x, top, dout, dout_at, rows, line, entry, sums, sums_a
     `part` has room for TALL + 1 lines, `lists` for TALL numbers.
     """
     c, depth, lanes = first_output(s, line), s.depth, s.lanes
-    x_row, x_step = s.h.step * s.pitch, s.w.step * s.channels
     for first in range(0, depth, TALL):
         used = min(TALL, depth - first)
         zero(part, 0, (TALL + 1) * lanes)
         for t in range(TALL):
             lists[t] = entry[first + min(t, used - 1)]
-        for left in range(0, s.w.grid, STRIP):
-            tile_taps(x, top + c + left * x_step, x_row, x_step, lists, dout, dout_at + c + left * s.outputs,
-                      s.out_row, s.outputs, rows, min(STRIP, s.w.grid - left), part)
+        tile_taps(x, top + c, s.h.step * s.pitch, s.w.step * s.channels, lists, dout, dout_at + c, s.out_row, s.outputs,
+                  rows, s.w.grid, part)
         for t in range(used):
             at = sums_at + (first + t) * lanes
             store(sums, at, load(sums, at) + load(part, t * lanes))
