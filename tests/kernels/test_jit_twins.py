@@ -230,16 +230,18 @@ def test_listed_tile(rows, dtype, special):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("rows", sorted({1, 3, depthwise.PIXELS}))
 @pytest.mark.parametrize("last, taps", [(0, 3), (1, 1), (9, 3), (2, 0)])
-def test_depthwise_tile(rows, last, taps, dtype, special):
+@pytest.mark.parametrize("relu", [False, True])
+def test_depthwise_tile(rows, last, taps, relu, dtype, special):
     lanes = 64 // np.dtype(dtype).itemsize
     x, w, y = filters(dtype, 400), filters(dtype, 400)[1:], np.full((2, 1000), 77, dtype)
     init = filters(dtype, 100)
     if special:
         x[45], init[4] = np.inf, np.nan
     run_both(callable_tile(depthwise.depthwise_tile, rows), plain.depthwise_tile(rows),
-             (x, 1, 20, last, OFFSET, taps, w, 3, init, 1), y, (5, 3 * lanes))
+             (x, 1, 20, last, OFFSET, taps, w, 3, init, 1, relu), y, (5, 3 * lanes))
     assert_same_sums(*y, dtype, special)
     assert (y[0] == 77).sum() == 1000 - min(rows, last + 1) * lanes
+    assert (y[0] < 0).any() != relu
 
 
 @pytest.mark.parametrize("special", [False, True])

@@ -4,7 +4,8 @@ Such a sweep counts as one group; its last line takes some channels again where 
 do (their twins are in plain.py), all arrays flat:
 
     depthwise_tile   y[y_at + i*y_step : + lanes]  =  init[init_at : + lanes]  +  sum over t < taps of
-                         x[x_at + i*x_step + offset[t] : + lanes]  *  w[w_at + t*lanes : + lanes]
+                         x[x_at + i*x_step + offset[t] : + lanes]  *  w[w_at + t*lanes : + lanes],
+                     with relu its positive part
 
     depthwise_taps   sums[t*lanes : + lanes]     +=  sum over h < rows, i < count of
                          x[x_at + h*x_row + i*x_step + offset[t] : + lanes]  *  d(h, i)
@@ -12,18 +13,21 @@ do (their twins are in plain.py), all arrays flat:
 """
 from __future__ import annotations
 
+import math
+
 import numba
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from . import plain
 from .compile import inner
-from .lines import load, multiply_add, pointer, positive, read_line, store, vector, zero
+from .lines import element, load, multiply_add, pointer, read_line, splat, store, vector, zero, zero_where
 from .sweep import first_output
 from .tile import INT, MR, TALL, emit_loop
 
-PIXELS = max((MR + 1) // 2, 1)  # that share a line of weights
+PIXELS = (MR + 1) // 2  # that share a line of weights
 
 
 def depthwise_tile(rows: int):
@@ -32,11 +36,11 @@ def depthwise_tile(rows: int):
         return plain.depthwise_tile(rows)
 
     @intrinsic
-    def run(typingctx, x, x_at, x_step, last, offset, taps, w, w_at, init, init_at, y, y_at, y_step):
+    def run(typingctx, x, x_at, x_step, last, offset, taps, w, w_at, init, init_at, relu, y, y_at, y_step):
         n = types.intp
 
         def codegen(context, builder, signature, args):
-            x_, x_at, x_step, last, offset_, taps, w_, w_at, init_, init_at, y_, y_at, y_step = args
+            x_, x_at, x_step, last, offset_, taps, w_, w_at, init_, init_at, relu_, y_, y_at, y_step = args
             kind, dtype, align = vector(y.dtype).as_pointer(), y.dtype, y.dtype.bitwidth // 8
             pixels = [_smaller(builder, ir.Constant(INT, i), last) for i in range(rows)]
             x_first, y_first = pointer(context, builder, x, x_, x_at), pointer(context, builder, y, y_, y_at)
@@ -54,12 +58,15 @@ def depthwise_tile(rows: int):
                         for start, total in zip(starts, sums, strict=True)]
 
             sums = emit_loop(builder, taps, [first] * rows, term)
+            bounds = [ir.Constant(element(dtype), value) for value in (0.0, math.nan)]  # nothing is below nan
+            bound = splat(builder, builder.select(cgutils.is_not_null(builder, relu_), *bounds), vector(dtype))
             for pixel, total in zip(pixels, sums, strict=True):
                 to = builder.gep(y_first, [builder.mul(pixel, y_step)])
-                builder.store(total, builder.bitcast(to, kind), align=align)
+                kept = zero_where(builder, builder.fcmp_ordered("<=", total, bound), total)
+                builder.store(kept, builder.bitcast(to, kind), align=align)
             return context.get_dummy_value()
 
-        return types.void(x, n, n, n, offset, n, w, n, init, n, y, n, n), codegen
+        return types.void(x, n, n, n, offset, n, w, n, init, n, relu, y, n, n), codegen
 
     return run
 
@@ -129,10 +136,7 @@ def depthwise_lines(s, x, top, rows, offset, packed, packed_at, bias_lines, bias
             for line in range(first_line, last_line):
                 c = first_output(s, line)
                 tile_pixels(x, at + c, x_step, last, offset, s.depth, packed, packed_at + line * line_size, bias_lines,
-                            bias_at + line * s.lanes, out, to + c, y_step)
-                if relu:
-                    for i in range(last + 1):
-                        store(out, to + c + i * y_step, positive(load(out, to + c + i * y_step)))
+                            bias_at + line * s.lanes, relu, out, to + c, y_step)
 
 
 @inner

@@ -115,12 +115,12 @@ def listed_tile(rows):
 def depthwise_tile(rows):
     """Return the twin of a tile of so many pixels (depthwise.py)."""
 
-    def run(x, x_at, x_step, last, offset, taps, w, w_at, init, init_at, y, y_at, y_step):
+    def run(x, x_at, x_step, last, offset, taps, w, w_at, init, init_at, relu, y, y_at, y_step):
         for i in range(min(rows, last + 1)):
             total = load(init, init_at)
             for t in range(taps):
                 total += load(x, x_at + i * x_step + offset[t]) * load(w, w_at + t * lanes_of(w))
-            store(y, y_at + i * y_step, total)
+            store(y, y_at + i * y_step, positive(total) if relu else total)
 
     return run
 
