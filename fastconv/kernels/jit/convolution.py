@@ -334,7 +334,7 @@ def _cut(s, images, item):
     split_rows(s, _band_rows(s, item))
     chunk = s["lines"]
     if images * s["bands"] < TASKS:
-        if s["lines"] * s["depth"] * LINE_BYTES <= WEIGHT_BYTES:
+        if s["depthwise"] or s["lines"] * s["depth"] * LINE_BYTES <= WEIGHT_BYTES:
             split_rows(s, min(s["rows"], max(4, -(-images * s["h"].grid // TASKS))))
         else:
             chunk = -(-s["lines"] // -(-TASKS // (images * s["bands"])))
@@ -361,7 +361,8 @@ def _gradient_job(x_shape, w_shape, stride, pad, dilation, groups, out_shape, it
     if images * s["bands"] < SUMS:
         split_rows(s, min(s["rows"], max(4, -(-images * h.grid // SUMS))))
     lanes = max(1, min(images * s["bands"], SUMS, SUMS_BYTES // (s["lines"] * (s["depth"] + 1) * LINE_BYTES)))
-    chunk = -(-s["lines"] // min(s["lines"], -(-TASKS // lanes))) if lanes < SUMS // 2 else s["lines"]
+    tasks = SUMS // 2 if s["depthwise"] else TASKS  # each of them copies its band with all channels
+    chunk = -(-s["lines"] // min(s["lines"], -(-tasks // lanes))) if lanes < SUMS // 2 else s["lines"]
     return Job(records([s]), False, 0, _work(s, images), chunk, lanes, band_size(s) + gradient_buffer(s),
                gradient_places(s))
 
