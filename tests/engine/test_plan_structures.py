@@ -58,6 +58,20 @@ def general(n):
     n.add(Pooling(3, 2, 2, 1, mode="average"))
 
 
+def depthwise(n):
+    """A filter to each of 16 and of 20 channels, with strides and dilation, one with ReLU and pooling in its step."""
+    n.convolution(3, 16, pad=1)
+    n.convolution(16, 16, pad=1, groups=16)
+    n.add(Relu())
+    n.add(Pooling(2, 2, 2))
+    n.convolution(16, 20, (1, 1))
+    n.add(Relu())
+    n.convolution(20, 20, (5, 5), stride=(1, 2), pad=2, groups=20, bias=False)
+    n.add(Relu())
+    n.convolution(20, 20, pad=2, dilation=2, groups=20)
+    n.add(Relu())
+
+
 def branches(n):
     """A skip, two branches that join, sources that are read twice."""
     n.convolution(3, 16, pad=1)
@@ -162,7 +176,7 @@ def flattened(n):
     n.add(Concat(), inputs=(b, a))
 
 
-STRUCTURES = (general, branches, fused, affine_after_convolution, affine_after_relu, winograd_backwards_only,
+STRUCTURES = (general, depthwise, branches, fused, affine_after_convolution, affine_after_relu, winograd_backwards_only,
               responses, last_windows_stick_out, averages_of_channels, flattened, normalized)
 # one or two rows have the deviation 0 or next to it, and gradients that are rounding errors
 CASES = [(structure, n) for structure in STRUCTURES for n in (1, 2, 5, 19, 70) if structure is not normalized or n > 2]

@@ -52,6 +52,13 @@ CASES = [
     Case((2, 6, 5, 5), (5, 3, 3), pad=(1, 1), groups=5),  # depthwise
     Case((1, 6, 7, 3), (6, 3, 3), stride=(2, 2), pad=(1, 1), groups=3),  # depthwise, two filters per channel
     Case((2, 6, 5, 37), (37, 3, 3), pad=(1, 1), groups=37),  # depthwise, lines of channels and some left over
+    Case((1, 9, 8, 64), (64, 5, 5), stride=(2, 2), pad=(2, 2), groups=64),
+    Case((2, 7, 9, 17), (17, 3, 3), pad=(2, 1), dilation=(2, 2), groups=17),
+    Case((2, 5, 6, 19), (19, 2, 3), stride=(3, 4), groups=19),  # pixels of dx that no filter reaches
+    Case((1, 7, 1, 32), (32, 3, 1), groups=32),  # narrower than the pixels that are taken together
+    Case((1, 4, 3, 33), (33, 1, 1), groups=33),
+    Case((1, 6, 7, 18), (18, 9, 10), pad=(4, 5), groups=18),  # more taps than any network's
+    Case((0, 5, 6, 20), (20, 3, 3), pad=(1, 1), groups=20),
     Case((1, 9, 7, 20), (20, 5, 2), stride=(2, 1), pad=(2, 1), dilation=(1, 3), groups=20),
     Case((1, 6, 5, 16), (32, 3, 3), pad=(1, 1), dilation=(1, 2), groups=2),
     Case((2, 1, 33, 2), (8, 1, 5), pad=(0, 2)),
@@ -129,9 +136,9 @@ def test_backward_weight(run, dtype, case):
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # inf - inf
 @pytest.mark.parametrize("special", [np.nan, np.inf])
-@pytest.mark.parametrize("groups", [1, 2])
-def test_nan_and_inf_reach_their_own_windows_only(run, dtype, special, groups):
-    case = Case((2, 9, 10, 6), (10, 3, 3), pad=(1, 1), stride=(1, 2), groups=groups)
+@pytest.mark.parametrize("channels, FN, groups", [(6, 10, 1), (6, 10, 2), (20, 20, 20)])
+def test_nan_and_inf_reach_their_own_windows_only(run, dtype, special, channels, FN, groups):
+    case = Case((2, 9, 10, channels), (FN, 3, 3), pad=(1, 1), stride=(1, 2), groups=groups)
     x, weight, bias, dout = (a.astype(dtype) for a in data(case))
     x[0, 4, 3, 1] = x[1, 0, 9, 5] = dout[1, 2, 3, 4] = special
     out = run("convolution_forward", x, weight, bias, *case.geometry, outputs=[case.out])

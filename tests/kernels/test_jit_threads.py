@@ -108,9 +108,15 @@ print(child(4, expected, False), work(4) == expected)
 def test_without_compiling_the_results_are_the_same(tmp_path):
     program = """
 from fastconv.dispatch import OPERATIONS
+def depthwise(dtype):
+    x, weight = np.random.default_rng(0).standard_normal((2, 5, 6, 20)), np.linspace(-2, 1, 180).reshape(20, 1, 3, 3)
+    x, weight, geometry = x.astype(dtype), weight.astype(dtype), ((1, 1), (1, 1), (1, 1), 20)
+    yield "convolution_forward", (x, weight, x[0, 0, 0], *geometry), [x.copy()]
+    yield "convolution_backward_data", (x, weight, *geometry), [x.copy()]
+    yield "convolution_backward_weight", (x, x, *geometry), [weight.copy(), x[0, 0, 0].copy()]
 done = {}
 for dtype in ("float32", "float64"):
-    for i, (op, arguments, outputs) in enumerate(calls(np.dtype(dtype))):
+    for i, (op, arguments, outputs) in enumerate((*calls(np.dtype(dtype)), *depthwise(dtype))):
         if sum(a.size for a in outputs) < 5000:
             kernel(op, "numba")(*arguments, *outputs, 2)
             done |= {f"{op} {dtype} {i} {j}": np.asarray(a) for j, a in enumerate(outputs)}

@@ -11,7 +11,7 @@ numba = pytest.importorskip("numba")
 if numba.config.DISABLE_JIT:
     pytest.skip("nothing is compiled: the definitions run themselves", allow_module_level=True)
 
-from fastconv.kernels.jit import lines, plain, tile  # noqa: E402
+from fastconv.kernels.jit import depthwise, lines, plain, tile  # noqa: E402
 from fastconv.kernels.jit.lines import (  # noqa: E402
     all_finite,
     copy,
@@ -224,6 +224,43 @@ def test_listed_tile(rows, dtype, special):
              (x, x_at, OFFSET, 1, 2, 5, 3, w, 3, init, init_at), y, (y_at, 1))
     assert_same_sums(*y, dtype, special)
     assert (y[0] == 77).sum() == 1000 - rows * lanes
+
+
+@pytest.mark.parametrize("special", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("rows", sorted({1, 3, depthwise.PIXELS}))
+@pytest.mark.parametrize("last, taps", [(0, 3), (1, 1), (9, 3), (2, 0)])
+@pytest.mark.parametrize("relu", [False, True])
+def test_depthwise_tile(rows, last, taps, relu, dtype, special):
+    lanes = 64 // np.dtype(dtype).itemsize
+    x, w, y = filters(dtype, 400), filters(dtype, 400)[1:], np.full((2, 1000), 77, dtype)
+    init = filters(dtype, 100)
+    if special:
+        x[45], init[4] = np.inf, np.nan
+    run_both(callable_tile(depthwise.depthwise_tile, rows), plain.depthwise_tile(rows),
+             (x, 1, 20, last, OFFSET, taps, w, 3, init, 1, relu), y, (5, 3 * lanes))
+    assert_same_sums(*y, dtype, special)
+    assert (y[0] == 77).sum() == 1000 - min(rows, last + 1) * lanes
+    assert (y[0] < 0).any() != relu
+
+
+@pytest.mark.parametrize("special", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("taps", sorted({1, 3, tile.TALL}))
+@pytest.mark.parametrize("rows, count", [(2, 5), (1, 1), (3, 0), (0, 2)])
+def test_depthwise_taps(taps, rows, count, dtype, special):
+    lanes = 64 // np.dtype(dtype).itemsize
+    x, dy = filters(dtype, 500), filters(dtype, 500)[1:]
+    sums = np.resize(filters(dtype, 100), (2, 200))
+    before = sums[0].copy()
+    if special:
+        x[1], dy[5], sums[:, 7] = np.inf, np.nan, np.nan
+    offset = np.array([0, 40, 7, 3, 100, 61, 2, 90, 11])
+    run_both(callable_tile(depthwise.depthwise_taps, taps), plain.depthwise_taps(taps),
+             (x, 1, 100, 20, offset, dy, 3, 90, 17, rows, count), sums, ())
+    assert_same_sums(*sums, dtype, special)
+    np.testing.assert_array_equal(sums[0, (taps + 1) * lanes :], before[(taps + 1) * lanes :])
+    assert (sums[0] != before).any() == (rows * count > 0 or special)
 
 
 def run_both(compiled, twin, arguments, y, places):

@@ -19,6 +19,7 @@ from .direct import PLACES, pack_bias, pack_line, sweep_band
 from .gradient import add_lanes, gradient_buffer, gradient_lane, gradient_places
 from .lines import LINE_BYTES, load, store, zero
 from .memory import SERIAL_WORK, flat, none, threads_for
+from .scratch import aligned
 from .sweep import band_size, forward_axis, phase_axis, records, split_rows, sweep
 from .tile import MR
 from .turns import first_turn, take_number
@@ -44,6 +45,7 @@ BAND_BYTES = 1 << 18     # a band of the image should stay in L2
 WEIGHT_BYTES = 1 << 18   # packed weights that stay in L2 beside it
 SUMS = 16                # private weight gradients, added up in order
 SUMS_BYTES = 1 << 21     # memory that they may take
+DEPTHWISE_WORK = 16      # that a product takes whose operands serve no other: multiply-adds of a register tile
 POINTS_BYTES = 5 << 20   # the same for those of Winograd, four times as large
 
 
@@ -123,7 +125,7 @@ def _direct_sweep(workers, sweeps, source, images, weight, bias, group_size, out
                   buffer, places, out):
     """Pack the weights into lines, then take the tile over every band of every image."""
     lines, lanes, depth, bands = sweeps[0].lines, sweeps[0].lanes, sweeps[0].depth, sweeps[0].bands
-    packed, bias_lines = np.empty(lines * depth * lanes, out.dtype), np.empty(lines * lanes, out.dtype)
+    packed, bias_lines = aligned(lines * depth * lanes, out), aligned(lines * lanes, out)
     turn = first_turn()
     for _ in prange(workers):
         line = take_number(turn)
@@ -134,7 +136,7 @@ def _direct_sweep(workers, sweeps, source, images, weight, bias, group_size, out
     chunks = -(-lines // chunk)
     tasks, turn = images * bands * chunks, first_turn()
     for _ in prange(workers):
-        scratch, where = np.empty(buffer, out.dtype), np.empty(places, np.int64)
+        scratch, where = aligned(buffer, out), np.empty(places, np.int64)
         task = take_number(turn)
         while task < tasks:
             band, first = task // chunks, task % chunks * chunk
@@ -223,10 +225,10 @@ def _direct_gradient(workers, sweeps, x, dout, images, filter_size, dweight, dbi
     """
     lines, units, line_size = sweeps[0].lines, images * sweeps[0].bands, (sweeps[0].depth + 1) * sweeps[0].lanes
     chunks = -(-lines // chunk)
-    sums = np.empty(lanes * lines * line_size, x.dtype)
+    sums = aligned(lanes * lines * line_size, x)
     tasks, turn = lanes * chunks, first_turn()
     for _ in prange(workers):
-        scratch, where = np.empty(buffer, x.dtype), np.empty(places, np.int64)
+        scratch, where = aligned(buffer, x), np.empty(places, np.int64)
         task = take_number(turn)
         while task < tasks:
             lane, first = task // chunks, task % chunks * chunk
@@ -332,7 +334,7 @@ def _cut(s, images, item):
     split_rows(s, _band_rows(s, item))
     chunk = s["lines"]
     if images * s["bands"] < TASKS:
-        if s["lines"] * s["depth"] * LINE_BYTES <= WEIGHT_BYTES:
+        if s["depthwise"] or s["lines"] * s["depth"] * LINE_BYTES <= WEIGHT_BYTES:
             split_rows(s, min(s["rows"], max(4, -(-images * s["h"].grid // TASKS))))
         else:
             chunk = -(-s["lines"] // -(-TASKS // (images * s["bands"])))
@@ -359,7 +361,8 @@ def _gradient_job(x_shape, w_shape, stride, pad, dilation, groups, out_shape, it
     if images * s["bands"] < SUMS:
         split_rows(s, min(s["rows"], max(4, -(-images * h.grid // SUMS))))
     lanes = max(1, min(images * s["bands"], SUMS, SUMS_BYTES // (s["lines"] * (s["depth"] + 1) * LINE_BYTES)))
-    chunk = -(-s["lines"] // min(s["lines"], -(-TASKS // lanes))) if lanes < SUMS // 2 else s["lines"]
+    tasks = SUMS // 2 if s["depthwise"] else TASKS  # each of them copies its band with all channels
+    chunk = -(-s["lines"] // min(s["lines"], -(-tasks // lanes))) if lanes < SUMS // 2 else s["lines"]
     return Job(records([s]), False, 0, _work(s, images), chunk, lanes, band_size(s) + gradient_buffer(s),
                gradient_places(s))
 
@@ -379,4 +382,5 @@ def _together(s, images):
 
 
 def _work(s, images):
-    return images * s["h"].grid * s["w"].grid * s["lines"] * s["lanes"] * s["depth"]
+    each = DEPTHWISE_WORK if s["depthwise"] else 1
+    return images * s["h"].grid * s["w"].grid * s["lines"] * s["lanes"] * s["depth"] * each

@@ -4,8 +4,9 @@ from __future__ import annotations
 import numpy as np
 
 from .compile import inner
+from .depthwise import depthwise_lines
 from .lines import fill, load, positive, store, total
-from .sweep import fill_band, image_at, run_offsets
+from .sweep import fill_band, first_output, image_at, run_offsets
 from .tile import MR, listed_tile, tile
 
 SINGLE_LINES = 4     # lines that `tile_single` takes
@@ -26,7 +27,7 @@ tile_listed = listed_tile(MR)
 @inner
 def pack_line(s, weight, weight_at, block, output_step, channel_step, filter_w, packed, packed_at):
     """Write packed [taps h][taps w][channel][lane]: the weights of one line of outputs, in the order of the image."""
-    first = block * s.lanes
+    first = first_output(s, block)
     used, to = min(s.lanes, s.group_outputs - first), packed_at
     for i in range(s.h.taps):
         for j in range(s.w.taps):
@@ -43,7 +44,7 @@ def pack_line(s, weight, weight_at, block, output_step, channel_step, filter_w, 
 @inner
 def pack_bias(s, bias, line, bias_lines):
     """Write a line of the bias, zeros where there is none."""
-    output = line % s.blocks * s.lanes
+    output = first_output(s, line % s.blocks)
     for f in range(s.lanes):
         known = bias.size > 0 and output + f < s.group_outputs
         bias_lines[line * s.lanes + f] = bias[line // s.blocks * s.group_outputs + output + f] if known else 0
@@ -64,6 +65,11 @@ def sweep_band(s, source, source_at, packed, packed_at, bias_lines, bias_at, ima
         x, top = buffer, 0
     else:
         top += image_at(s, image, row)
+    if s.depthwise:
+        run_offsets(s, 0, places)
+        depthwise_lines(s, x, top, rows, places, packed, packed_at, bias_lines, bias_at, out, target, first_line,
+                        last_line, relu)
+        return
     line, line_size = first_line, s.depth * s.lanes
     if rows * s.w.grid <= FEW_PIXELS and s.groups == 1:
         run_offsets(s, 0, places)

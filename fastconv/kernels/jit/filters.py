@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .compile import inline, inner
 from .direct import sweep_band
-from .lines import load, positive, store
+from .lines import lanes_of, load, positive, store, where_positive
 from .plan_state import place
 from .relu_pool import relu_pool_rows
 from .tile import MR, listed_tile
@@ -128,6 +128,15 @@ def filter_data_gradient(step, tables, batch, memory, k, scratch, places):
     if finish.mask >= 0:
         for n in range(k.n):
             for h in range(dx.h):
-                mask, to = finish.mask + n * finish.mask_image + h * finish.mask_row, dx_at + n * dx.image + h * dx.row
-                for i in range(dx.w * dx.c):
-                    values[to + i] = 0 if values[mask + i] <= 0 else values[to + i]
+                mask_row(values, finish.mask + n * finish.mask_image + h * finish.mask_row, dx.w * dx.c,
+                         dx_at + n * dx.image + h * dx.row)
+
+
+@inner
+def mask_row(values, mask_at, width, dx_at):
+    """Write zeros to dx where the mask is <= 0."""
+    whole = width // lanes_of(values) * lanes_of(values)
+    for i in range(0, whole, lanes_of(values)):
+        store(values, dx_at + i, where_positive(load(values, mask_at + i), load(values, dx_at + i)))
+    for i in range(whole, width):
+        values[dx_at + i] = 0 if values[mask_at + i] <= 0 else values[dx_at + i]

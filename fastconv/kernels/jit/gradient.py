@@ -3,8 +3,9 @@ while the sum runs over pixels."""
 from __future__ import annotations
 
 from .compile import inner
+from .depthwise import depthwise_gradient
 from .lines import fill, load, store, zero
-from .sweep import fill_band, image_at
+from .sweep import fill_band, first_output, image_at
 from .tile import MR, TALL, listed_tile, tile
 
 STRIP_BYTES = 7 << 12  # rows of a band, or of dout, that should stay in L1
@@ -49,6 +50,10 @@ def gradient_lane(s, x, x_from, dout, dout_at, first, last, first_line, last_lin
         for line in range(first_line, last_line):
             total = sums_at + line * (depth + 1) * lanes
             entries(s, line // s.blocks, entry)
+            if s.depthwise:
+                depthwise_gradient(s, band, top, dout, dout_at + image * s.out_image + row * s.out_row, rows, line,
+                                   entry, sums, total, spare, lists)
+                continue
             packed, packed_at = pixels, 0
             pixel = dout_at + image * s.out_image + row * s.out_row
             if s.group_outputs == s.outputs == lanes and s.out_row == grid * lanes:  # dout is packed as it is
@@ -144,7 +149,7 @@ def gradient_strip(s, x, top, pixels, at, rows, entry, strip, sums, sums_at, spa
 @inner
 def add_lanes(s, sums, sums_at, lanes, lane_size, line, filter_size, dweight, dbias):
     """Reduce one line over the lanes, in order, into dweight [f][c][tap] and dbias [f]."""
-    first = line % s.blocks * s.lanes
+    first = first_output(s, line % s.blocks)
     used, output = min(s.lanes, s.group_outputs - first), line // s.blocks * s.group_outputs + first
     for e in range(s.depth + 1):
         at = sums_at + (line * (s.depth + 1) + e) * s.lanes

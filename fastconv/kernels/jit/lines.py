@@ -225,7 +225,7 @@ def total(typingctx, a):
 
 # ---- choice
 
-def _zero_where(builder, condition, line):
+def zero_where(builder, condition, line):
     return builder.select(condition, ir.Constant(line.type, [0.0] * line.type.count), line)
 
 
@@ -234,7 +234,7 @@ def positive(typingctx, a):
     """Return 0 where a <= 0, else a; nan passes."""
     def codegen(context, builder, signature, args):
         zero = ir.Constant(args[0].type, [0.0] * args[0].type.count)
-        return _zero_where(builder, builder.fcmp_ordered("<=", args[0], zero), args[0])
+        return zero_where(builder, builder.fcmp_ordered("<=", args[0], zero), args[0])
     return a(a), codegen
 
 
@@ -243,7 +243,7 @@ def where_positive(typingctx, mask, a):
     """Return 0 where mask <= 0, else a."""
     def codegen(context, builder, signature, args):
         zero = ir.Constant(args[0].type, [0.0] * args[0].type.count)
-        return _zero_where(builder, builder.fcmp_ordered("<=", args[0], zero), args[1])
+        return zero_where(builder, builder.fcmp_ordered("<=", args[0], zero), args[1])
     return a(mask, a), codegen
 
 
@@ -300,7 +300,7 @@ def where_won(typingctx, dout, winner, index, n):
         numbers = ir.VectorType(ir.IntType(8), args[0].type.count)
         found = builder.load(pointer(context, builder, winner, args[1], args[2], to=numbers), align=1)
         lost = builder.icmp_unsigned("!=", found, splat(builder, builder.trunc(args[3], ir.IntType(8)), numbers))
-        return _zero_where(builder, lost, args[0])
+        return zero_where(builder, lost, args[0])
 
     return dout(dout, winner, types.intp, types.intp), codegen
 

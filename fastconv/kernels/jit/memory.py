@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+LINE = 64              # bytes of a cache line
 SERIAL_WORK = 1 << 22  # multiply-adds of a convolution or product that one thread does sooner than it wakes another
 SERIAL_SIZE = 1 << 17  # the same for operations that do little to each element: elements
 
@@ -17,6 +18,13 @@ def flat(x: np.ndarray) -> np.ndarray:
     """
     row = x.reshape(-1)
     return row if row.flags.writeable else np.asarray(_Address(row))
+
+
+def zeros(size: int, dtype: np.dtype[Any]) -> np.ndarray:
+    """Return a row of zeros that begins at a cache line."""
+    memory = np.zeros(size * dtype.itemsize + LINE, np.uint8)
+    start = -memory.__array_interface__["data"][0] % LINE
+    return memory[start : start + size * dtype.itemsize].view(dtype)
 
 
 @cache

@@ -112,6 +112,34 @@ def listed_tile(rows):
     return run
 
 
+def depthwise_tile(rows):
+    """Return the twin of a tile of so many pixels (depthwise.py)."""
+
+    def run(x, x_at, x_step, last, offset, taps, w, w_at, init, init_at, relu, y, y_at, y_step):
+        for i in range(min(rows, last + 1)):
+            total = load(init, init_at)
+            for t in range(taps):
+                total += load(x, x_at + i * x_step + offset[t]) * load(w, w_at + t * lanes_of(w))
+            store(y, y_at + i * y_step, positive(total) if relu else total)
+
+    return run
+
+
+def depthwise_taps(taps):
+    """Return the twin of a tile of so many taps (depthwise.py)."""
+
+    def run(x, x_at, x_row, x_step, offset, dy, dy_at, dy_row, dy_step, rows, count, sums):
+        lanes = lanes_of(sums)
+        for h in range(rows):
+            for i in range(count):
+                b = load(dy, dy_at + h * dy_row + i * dy_step)
+                for t in range(taps):
+                    sums[t * lanes : (t + 1) * lanes] += load(x, x_at + h * x_row + i * x_step + offset[t]) * b
+                sums[taps * lanes : (taps + 1) * lanes] += b
+
+    return run
+
+
 def first_turn():
     return np.zeros(1, np.int64)
 

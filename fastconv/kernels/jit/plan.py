@@ -26,7 +26,7 @@ from .dropout import dropout_threshold
 from .float_mode import flush_denormals, restore_mode
 from .layout import FILTERS, Layout, without_room
 from .lrn import response_record, response_size
-from .memory import flat, none, threads_for
+from .memory import flat, none, threads_for, zeros
 from .packing import pack, reduce
 from .plan_state import COLUMNS, KINDS, MAP, STEP, Batch, Chunk, Memory, Tables, number_of, start_of, table
 from .plan_steps import run_step
@@ -75,7 +75,7 @@ class Plan:
         self._scratch_size = -(-max(layout.scratch, *self._counts, *responses, 1) // 64) * 64
         self._places_size = max(layout.places, 1)
         self._sums_size = layout.sums
-        self._weights = np.zeros(layout.weights, self._real)
+        self._weights = zeros(layout.weights, self._real)
         self._values = self._scratch = self._sums = none(self._real)
         self._places = none(np.int64)
         self._packed = b""  # the checksums of what is packed for predictions
@@ -156,9 +156,9 @@ class Plan:
         """Have memory for so many workers, for the lanes' gradients and the batch's maps."""
         size = -(-(workers * self._local_bytes + images * self._batch_bytes) // self._real.itemsize)
         if size > self._values.size:
-            self._values = np.zeros(size, self._real)
+            self._values = zeros(size, self._real)
         if workers * self._scratch_size > self._scratch.size:
-            self._scratch = np.zeros(workers * self._scratch_size, self._real)
+            self._scratch = zeros(workers * self._scratch_size, self._real)
             self._places = np.zeros(workers * self._places_size, np.int64)
         if self._training and cut * self._sums_size > self._sums.size:
             self._sums = np.empty(cut * self._sums_size, self._real)

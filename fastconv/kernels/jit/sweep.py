@@ -54,6 +54,7 @@ SWEEP = np.dtype([("h", AXIS), ("w", AXIS), *((name, np.int64) for name in (
     "after",           # and below and to the right
     "room",            # the output's memory goes on to the next multiple of four rows and columns
     "padded",          # some taps fall outside the source and its zeros
+    "depthwise",       # one filter to each channel: as one group, whose lines read their own channels
     "pitch",           # from one source row to the next, as `band` lays them out
     "rows",            # grid rows per band
     "bands",           # per image
@@ -119,6 +120,9 @@ def sweep(h: Axis, w: Axis, channels: int, outputs: int, groups: int, lanes: int
     source = source or Map(w.source * channels, h.source * w.source * channels)
     out = out or Map(w.size * outputs, h.size * w.size * outputs)
     group_channels, group_outputs = channels // groups, outputs // groups
+    depthwise = group_channels == group_outputs == 1 and groups >= lanes
+    if depthwise:
+        group_outputs = outputs
     blocks = -(-group_outputs // lanes)
     if groups == 1 and (w.at_step == 1 or w.taps == 1):  # (tap, channel) is contiguous in NHWC memory
         runs, length = h.taps, w.taps * channels
@@ -130,10 +134,10 @@ def sweep(h: Axis, w: Axis, channels: int, outputs: int, groups: int, lanes: int
     band_w = (w.grid - 1) * w.step + w.span
     return {"h": h, "w": w, "channels": channels, "outputs": outputs, "groups": groups,
             "group_channels": group_channels, "group_outputs": group_outputs, "lanes": lanes, "blocks": blocks,
-            "lines": groups * blocks, "runs": runs,
+            "lines": blocks if depthwise else groups * blocks, "runs": runs,
             "length": length, "depth": depth, "band_h": h.span - h.step, "band_w": band_w, "source_row": source.row,
             "source_image": source.image, "out_row": out.row, "out_image": out.image, "before": source.before,
-            "after": source.after, "room": out.room, "padded": padded,
+            "after": source.after, "room": out.room, "padded": padded, "depthwise": depthwise,
             "pitch": band_w * channels if padded else source.row, "rows": h.grid, "bands": 1}
 
 
@@ -152,6 +156,12 @@ def records(sweeps: list[dict]) -> np.ndarray:
     """Return sweeps as the array of records that compiled functions read."""
     made = np.array([tuple(tuple(s[name]) if name in "hw" else s[name] for name in SWEEP.names) for s in sweeps], SWEEP)
     return made.view(np.recarray) if numba.config.DISABLE_JIT else made
+
+
+@inline
+def first_output(s, block):
+    """Return which of its group's outputs a line begins with; the last of a depthwise sweep is always whole."""
+    return min(block * s.lanes, s.group_outputs - s.lanes) if s.depthwise else block * s.lanes
 
 
 @inner
