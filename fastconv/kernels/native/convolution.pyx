@@ -20,8 +20,8 @@ from .parallel_sweep cimport (FEW_TILES, TASKS, Job, cut_direct, cut_winograd, i
                               run_winograd)
 from .pool cimport parallel_for
 from .sweep cimport Sweep, band_size, dense_maps, finish_sweep, forward_axis, phase_axis, split_bands, split_rows
-from .winograd cimport (LARGE_BLOCK, POINTS, add_point, gradient_blocks, gradient_pays, line_taps, read_tile, set_steps, tiling,
-                        transform_line, winograd_pays, winograd_scratch)
+from .winograd cimport LARGE_BLOCK, POINTS, set_steps, tiling, transform_line, winograd_pays, winograd_scratch
+from .winograd_gradient cimport add_point, gradient_blocks, gradient_pays, line_taps, read_tile
 
 cnp.import_array()
 

@@ -11,8 +11,9 @@ from .direct cimport pack_bias, pack_line, sweep_band
 from .gradient cimport add_lanes, gradient_lane, gradient_scratch
 from .relu_pool cimport relu_pool_rows
 from .sweep cimport Sweep, band_size, dense_maps, finish_sweep, split_rows
-from .winograd cimport (FLOAT_LANES, POINTS, Finish, Tiling, gradient_blocks, gradient_line, line_taps, set_steps, tiling,
-                        transform_input, transform_line, winograd_block, winograd_scratch)
+from .winograd cimport (FLOAT_LANES, POINTS, Finish, Tiling, set_steps, tiling, transform_input, transform_line, winograd_block,
+                        winograd_scratch)
+from .winograd_gradient cimport gradient_blocks, gradient_line, line_taps
 
 cdef enum:
     ALL_TILES = 3 << 17      # bytes of points that stay in L2 beside a line of their gradient

@@ -14,7 +14,8 @@ from .plan_steps cimport (by_rule, dropout, dropout_gradient, filter_data_gradie
 from .plan_windows cimport flatten, lrn, lrn_gradient, pooling, pooling_gradient, unflatten, unpool
 from .response cimport response
 from .sweep cimport Sweep, dense_maps, finish_sweep, forward_axis, phase_axis, split_bands
-from .winograd cimport FAR, POINTS, gradient_pays, winograd_fits, winograd_pays
+from .winograd cimport FAR, POINTS, winograd_fits, winograd_pays
+from .winograd_gradient cimport gradient_pays
 
 ctypedef void (*action)(const Step* step, Chunk* chunk) noexcept nogil
 
