@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from mnist_files import write_mnist
 
 from fastconv import DeepConvNet, params
 from fastconv.cli import main
@@ -151,6 +152,14 @@ def test_models(data, model, capsys):
     assert result["model"] == model and result["steps"] == 1 and result["best_epoch"] == 1
     SMALL[model](input_dim=(1, 28, 28), num_classes=10).load_params("fastconv-run/params.pkl")
     assert train("--resume", "fastconv-run", "--quiet") == 0
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+@pytest.mark.parametrize("sizes", [(0, 20), (60, 0)])
+def test_data_without_images(tmp_path, network, capsys, command, sizes):
+    write_mnist(tmp_path, *sizes)
+    assert main([command, "--data", ".", *["--params", "p.npz"] * (command == "evaluate")]) == 1
+    assert "there are no images in " in capsys.readouterr().err
 
 
 def test_patience(data, capsys):
