@@ -13,7 +13,6 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memset
-from libc.time cimport time, time_t
 
 cimport numpy as cnp
 
@@ -33,6 +32,13 @@ __all__ = ["Plan"]
 
 cdef extern from "Python.h":
     int PyErr_CheckSignals()  # without cpython.exc's "except -1": what a handler raises stays set until `reraise`
+
+cdef extern from "<time.h>" nogil:
+    struct timespec:
+        long tv_sec
+        long tv_nsec
+    enum: TIME_UTC
+    int timespec_get(timespec* now, int base)
 
 cdef extern from "float_mode.h" nogil:
     ctypedef unsigned int float_mode
@@ -486,8 +492,10 @@ cdef inline ptrdiff_t start_of(ptrdiff_t part, ptrdiff_t images, ptrdiff_t cut) 
 
 
 cdef void look_for_signals(Run* run) noexcept nogil:
-    """Let Python's signal handlers run, at most once a second; stop where one raises (Ctrl-C)."""
-    cdef time_t now = time(NULL)
+    """Let Python's signal handlers run, eight times a second at most; stop where one raises (Ctrl-C)."""
+    cdef timespec time
+    timespec_get(&time, TIME_UTC)
+    cdef long now = time.tv_sec * 8 + time.tv_nsec // 125_000_000
     if now == run.last_look:
         return
     run.last_look = now

@@ -94,7 +94,7 @@ cdef struct Run:             # one run over a batch
     bint single              # float, else double
     bint shared              # all workers share each step
     int interrupted          # a signal handler has raised
-    long last_look           # for signals, in seconds
+    long last_look           # for signals, in eighths of a second
     const char* x            # the caller's images and how far apart their values are, in bytes
     ptrdiff_t x_step[4]      # image, channel, row, column
     char x_kind              # 'f', 'd' or 'B' (0..255, to be divided by 255)
