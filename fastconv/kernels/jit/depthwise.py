@@ -91,14 +91,15 @@ def depthwise_taps(taps: int):
 
             def row(h, totals):
                 x_start = builder.gep(x_first, [builder.mul(h, x_row)])
+                starts = [builder.gep(x_start, [shift]) for shift in shifts]
                 dy_start = builder.gep(dy_first, [builder.mul(h, dy_row)])
 
                 def pixel(i, totals):
                     b = read_line(builder, builder.bitcast(builder.gep(dy_start, [builder.mul(i, dy_step)]), kind),
                                   dtype)
-                    below = builder.gep(x_start, [builder.mul(i, x_step)])
-                    values = [read_line(builder, builder.bitcast(builder.gep(below, [shift]), kind), dtype)
-                              for shift in shifts]
+                    below = _opaque(builder, builder.mul(i, x_step))
+                    values = [read_line(builder, builder.bitcast(builder.gep(start, [below]), kind), dtype)
+                              for start in starts]
                     return [*(multiply_add(builder, value, b, total)
                               for value, total in zip(values, totals[:taps], strict=True)),
                             builder.fadd(totals[taps], b)]
@@ -113,6 +114,11 @@ def depthwise_taps(taps: int):
         return types.void(x, n, n, n, offset, dy, n, n, n, n, n, sums), codegen
 
     return run
+
+
+def _opaque(builder, index):
+    """Return the index as LLVM can't see through: it would rather step the address of every tap than one index."""
+    return builder.asm(ir.FunctionType(INT, [INT]), "", "=r,0", [index], side_effect=False)
 
 
 def _smaller(builder, a, b):
