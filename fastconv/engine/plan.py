@@ -43,8 +43,8 @@ class Plan:
         self._folded = Folded(schedule.folded, self._dtype)
         self._normalizations = [Statistics(layer, shape, self._dtype) for layer, shape in schedule.normalizations]
         self._training, self.shared = schedule.training, bool(schedule.segments)
-        self.pays = not (self.shared and getattr(self._run, "IMAGES_APART", False) and any(
-            layer.W.ndim == 2 and layer.W.nbytes >= LARGE_AFFINE for layer in schedule.filter_layers))
+        self._apart = self.shared and getattr(self._run, "IMAGES_APART", False)
+        self._large = any(layer.W.ndim == 2 and layer.W.nbytes >= LARGE_AFFINE for layer in schedule.filter_layers)
         self._settings = _settings(schedule.graph.layers)
         graph = schedule.graph
         self._graph = list(graph.layers), list(graph.inputs), dict(graph.auxiliary), type(schedule.last_layer)
@@ -52,6 +52,10 @@ class Plan:
         output = schedule.output
         self._shape = (output.h, output.w, output.c) if schedule.images[len(schedule.graph.layers) - 1] else (output.c,)
         self.classes = output.c
+
+    def pays(self, images: int) -> bool:
+        """Say whether it is faster than the layers one by one, each of which all threads share."""
+        return not self._apart or (images > 1 and not self._large)
 
     def fits(self, graph: Graph, last_layer: Any) -> bool:
         """Say whether the network still is what the plan was made for; values of parameters may differ."""
@@ -145,9 +149,10 @@ class Plans:
                                      gradient=gradient, winograd=settings.winograd), backend)
             except (NotCompiled, ValueError, TypeError) as reason:  # what is wrong, the layers say best themselves
                 return reason if isinstance(reason, NotCompiled) else NotCompiled(str(reason))
-        if not plan.pays:
+        if not plan.pays(len(x)):
             self.give(key, plan)
-            return NotCompiled(f"the backend {backend} takes images apart, and would read large weights for each")
+            return NotCompiled(f"the backend {backend} takes images apart: it would read large weights for each, or have "
+                               "one thread for a single image")
         return key, plan
 
     def give(self, key: Any, plan: Plan) -> None:
