@@ -43,12 +43,12 @@ class Plan:
         self._folded = Folded(schedule.folded, self._dtype)
         self._normalizations = [Statistics(layer, shape, self._dtype) for layer, shape in schedule.normalizations]
         self._training, self.shared = schedule.training, bool(schedule.segments)
-        self._apart = self.shared and getattr(self._run, "IMAGES_APART", False)
-        self._large = any(layer.W.ndim == 2 and layer.W.nbytes >= LARGE_AFFINE for layer in schedule.filter_layers)
         self._settings = _settings(schedule.graph.layers)
         graph = schedule.graph
         self._graph = list(graph.layers), list(graph.inputs), dict(graph.auxiliary), type(schedule.last_layer)
         self._shapes = [_shapes(layer, self._dtype) for layer in self._layers]
+        self._apart = self.shared and getattr(self._run, "IMAGES_APART", False)
+        self._large = any(layer.W.ndim == 2 and layer.W.nbytes >= LARGE_AFFINE for layer in self._layers)
         output = schedule.output
         self._shape = (output.h, output.w, output.c) if schedule.images[len(schedule.graph.layers) - 1] else (output.c,)
         self.classes = output.c
