@@ -23,8 +23,14 @@ TOLERANCE = {np.float64: 1e-9, np.float32: 2e-4}
 BATCHES = (1, 3, 8, 19)
 
 
+@pytest.fixture
+def by_plan(monkeypatch):
+    """A plan runs also where the layers would be faster."""
+    monkeypatch.setattr(Plan, "pays", lambda self, images: True)
+
+
 @pytest.fixture(params=[(1 << 22, 1 << 25), (1 << 11, 1 << 12), (1 << 13, 1 << 25)], ids=["whole", "late", "two"])
-def shared(request, monkeypatch):
+def shared(request, monkeypatch, by_plan):
     """All plans of predictions are such, in one segment or in two of chunks of several sizes."""
     late, wide = request.param
     monkeypatch.setattr(compile, "SHARED_WORK", 0)
@@ -62,7 +68,7 @@ def test_equal_to_the_layers(shared, seed, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("seed", range(460, 480))
-def test_same_bits_on_any_number_of_threads_and_in_any_batch(shared, seed, dtype):
+def test_same_bits_on_any_number_of_threads(shared, seed, dtype):
     random = RandomNetwork(seed, dtype)
     network = trained(random.network, random)
     x = random.batch(11)[0]
@@ -123,7 +129,7 @@ def residual(dtype, channels=32, size=20, classes=17):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("channels, size", [(32, 160), (130, 96), (400, 64)])
-def test_a_network_for_photographs(dtype, channels, size):
+def test_a_network_for_photographs(by_plan, dtype, channels, size):
     network = residual(dtype, channels, size)
     twin = layer_by_layer(network)
     rng = np.random.default_rng(1)
@@ -227,16 +233,16 @@ def test_a_read_only_view_of_what_can_change_is_looked_at(shared):
     np.testing.assert_allclose(after, layer_by_layer(network).predict(x), rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("outputs, large", [(16, True), (4, False)])
-def test_large_affine_weights_are_read_once_for_all_images(outputs, large):
-    """Native plans share each step among the threads; Numba's take images apart: such a network runs by layers."""
+@pytest.mark.parametrize("outputs, images, by_layers", [(16, 2, True), (4, 2, False), (4, 1, True)])
+def test_numba_runs_by_layers_where_its_plan_would_be_slower(outputs, images, by_layers):
+    """It takes images apart: it would read large Affine weights for each, and have one thread for a single image."""
     rng = np.random.default_rng(0)
     network = Network()
     W, affine = (rng.normal(size=shape).astype(np.float32) for shape in ((16, 16, 3, 3), (1 << 18, outputs)))
     network.add(Convolution(W, np.zeros(16, np.float32), 1, 1))
     network.add(Affine(affine, np.zeros(outputs, np.float32)))
-    x = rng.normal(size=(2, 16, 128, 128)).astype(np.float32)
+    x = rng.normal(size=(images, 16, 128, 128)).astype(np.float32)
     found = network._plans.take(network._graph, network.last_layer, network.dtype, x, False, False, False)
-    assert isinstance(found, NotCompiled) == (large and dispatch.backend() == "numba")
+    assert isinstance(found, NotCompiled) == (by_layers and dispatch.backend() == "numba")
     expected = network._graph.forward(x, False)
     np.testing.assert_allclose(network.predict(x), expected, rtol=0, atol=2e-4 * np.abs(expected).max())
