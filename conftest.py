@@ -5,6 +5,7 @@ A plain ``pytest`` runs the tests, ``pytest --benchmark`` (or ``--benchmark-only
 from __future__ import annotations
 
 import importlib.util
+import os
 import signal
 import sys
 from pathlib import Path
@@ -28,6 +29,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
                     help="with --benchmark: threads of every library (default: fastconv's own rule)")
 
 
+    group.addoption("--benchmark-alone", action="store_true", dest="fastconv_alone",
+                    help="with --benchmark: leave out PyTorch, ONNX Runtime and OpenVINO, whose threads may slow "
+                         "Numba's down where they are in one process")
+
+
 def benchmarking(config: pytest.Config) -> bool:
     """Say whether this run is for the benchmarks."""
     return config.option.fastconv_benchmark or bool(getattr(config.option, "benchmark_only", False))
@@ -47,8 +53,8 @@ def pytest_configure(config: pytest.Config) -> None:
     make_importable()
     options = config.option
     if not benchmarking(config):
-        if options.fastconv_workloads or options.fastconv_threads:
-            raise pytest.UsageError("--benchmark-workload and --benchmark-threads need --benchmark")
+        if options.fastconv_workloads or options.fastconv_threads or options.fastconv_alone:
+            raise pytest.UsageError("--benchmark-workload, --benchmark-threads and --benchmark-alone need --benchmark")
         return
     if not config.pluginmanager.hasplugin("benchmark") or importlib.util.find_spec("threadpoolctl") is None:
         raise pytest.UsageError("--benchmark needs pytest-benchmark and threadpoolctl: pip install -e '.[bench]'")
@@ -57,6 +63,9 @@ def pytest_configure(config: pytest.Config) -> None:
                                 "each other; leave out -n and --dist")
     if options.fastconv_threads is not None and options.fastconv_threads < 1:
         raise pytest.UsageError(f"--benchmark-threads is {options.fastconv_threads}, expected at least 1")
+    if options.fastconv_alone:
+        from benchmarks.libraries import ALONE
+        os.environ[ALONE] = "1"
     if options.fastconv_workloads:
         from benchmarks.table import select
         try:

@@ -5,7 +5,6 @@ before.
 """
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -15,6 +14,7 @@ import numpy as np
 
 from fastconv.engine import Network
 
+from .libraries import takes_part
 from .workload import Runner, of
 
 REDUCED = 0.05  # tolerance in bfloat16: each layer is rounded to 1/256
@@ -23,28 +23,24 @@ LR = 0.001      # Adam's
 
 def training() -> dict[str, Callable[..., Runner]]:
     """Return the peers that train: name -> maker(x, t, network, n_threads)."""
-    return {name: partial(_torch_training, name) for name in ("torch", "torch-nhwc")} if _has("torch") else {}
+    return {name: partial(_torch_training, name) for name in ("torch", "torch-nhwc")} if takes_part("torch") else {}
 
 
 def epochs() -> dict[str, Callable[..., Runner]]:
     """Return the peers that train an epoch: name -> maker(x, t, network, batches, evaluated, first, n_threads)."""
-    return {name: partial(_torch_epoch, name) for name in ("torch", "torch-nhwc")} if _has("torch") else {}
+    return {name: partial(_torch_epoch, name) for name in ("torch", "torch-nhwc")} if takes_part("torch") else {}
 
 
 def inference() -> dict[str, Callable[..., Runner]]:
     """Return the peers that predict: name -> maker(x, network, n_threads)."""
     found: dict[str, Callable[..., Runner]] = {}
-    if _has("torch"):
+    if takes_part("torch"):
         found |= {name: partial(_torch_inference, name) for name in ("torch", "torch-nhwc")}
-    if _has("onnx") and _has("onnxruntime"):
+    if takes_part("onnx") and takes_part("onnxruntime"):
         found["onnxruntime"] = _onnxruntime
-    if _has("onnx") and _has("openvino"):
+    if takes_part("onnx") and takes_part("openvino"):
         found |= {"openvino": partial(_openvino, "f32"), "openvino-default": partial(_openvino, None)}
     return found
-
-
-def _has(library: str) -> bool:
-    return importlib.util.find_spec(library) is not None
 
 
 def _torch_graph(layout: str, network: Network, n_threads: int) -> Any:

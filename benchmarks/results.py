@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ class Results:
     date: str
     rows: list[Row]
     failed: list[dict[str, str]]
+    numba_alone: bool = False  # the Numba kernels' shares are from a run without the other libraries
 
     def ours(self, *, headline: bool = False) -> list[Row]:
         """Return the rows of fastconv's fastest backend."""
@@ -68,6 +69,18 @@ def load(path: str | Path) -> Results:
     if not rows:
         raise ResultsError(f"{path} has no rows: {len(ours['failed'])} failed; {how}")
     return Results(machine, ours["limits"], ours["threads"], data["datetime"][:10], rows, ours["failed"])
+
+
+def with_numba_of(results: Results, other: Results) -> Results:
+    """Return the results with the Numba kernels' shares of another run, where that has the row."""
+    shares = {_key(row): row["ratio_numba"] for row in other.ours() if "ratio_numba" in row}
+    rows = [row | {"ratio_numba": shares[_key(row)]} if row["implementation"] == results.machine["backends"][0]
+            and _key(row) in shares else row for row in results.rows]
+    return replace(results, rows=rows, numba_alone=True)
+
+
+def _key(row: Row) -> tuple[str, int]:
+    return row["workload"], row["threads"]
 
 
 def _row(bench: dict[str, Any]) -> Row:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..results import ResultsError, load
+from ..results import ResultsError, load, with_numba_of
 from . import charts, page, readme
 
 ROOT = Path(__file__).parents[2]
@@ -22,6 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", metavar="RESULTS.json")
+    parser.add_argument("--numba", metavar="ALONE.json",
+                        help="a run with --benchmark-alone, from which the Numba kernels' shares are taken")
     parser.add_argument("--output", type=Path, default=ROOT / "benchmarks" / "results", metavar="DIR",
                         help="where the charts and report.html go (default: benchmarks/results)")
     parser.add_argument("--readme", type=Path, default=ROOT / "README.md", metavar="FILE",
@@ -30,6 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         results = load(args.results)
+        if args.numba:
+            results = with_numba_of(results, load(args.numba))
         drawn = charts.draw(results, args.output)
         report = args.output / "report.html"
         report.write_text(page.html(results, drawn), encoding="utf-8")

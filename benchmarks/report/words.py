@@ -48,6 +48,10 @@ def numba(results: Results) -> list[str]:
         if rows:
             found.append(f"The Numba kernels reach {mark} of this speed in {len(rows) - len(below)} of {len(rows)} "
                          f"rows of {kind}{'; below it: ' + names if names else ''}.")
+    if found and results.numba_alone:
+        found.append("Numba's shares are from a run without the peers: beside another OpenMP library, on so few "
+                     "cores, GNU OpenMP lets Numba's threads sleep between two loops, and waking them takes up to "
+                     "20 µs.")
     for row in results.of("start-up"):
         if row["workload"] == "start-up/first-call" and row["implementation"].startswith("numba"):
             found.append(f"The first prediction of a process takes {seconds(row['median'])} with "

@@ -1,12 +1,13 @@
 """From the kernels' memory, NHWC float32, to the book's and PyTorch's, and back."""
 from __future__ import annotations
 
-import importlib.util
 from typing import Any
 
 import numpy as np
 
-HAS_TORCH = importlib.util.find_spec("torch") is not None
+from ..libraries import takes_part
+
+HAS_TORCH = takes_part("torch")
 TORCH = ("torch", "torch-nhwc")  # PyTorch's two memory layouts; the better one counts
 
 

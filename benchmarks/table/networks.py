@@ -20,6 +20,7 @@ EPOCH = 1000        # images, trained on in batches and then evaluated, like EPO
 EPOCH_BATCH = 100
 EVALUATED = (EPOCH, EPOCH // 6)  # images to train on, to test with
 KEEP = 0.5          # what dropout keeps
+KINKS = 2e-3        # by which gradients differ where rounding decides which ReLU is dead, which maximum is the first
 FIRST_STEPS = 3     # whose losses are compared: later ones differ by the rounding of all steps before
 # multiply-adds of one image: six convolutions, two Affine layers
 IMAGE = sum(float(np.prod(s.out[1:])) * float(np.prod(s.weight[1:])) for s in CONVOLUTIONS[:6]) + 1024 * 50 + 50 * 10
@@ -43,7 +44,7 @@ def rows() -> list[Workload]:
     inference |= {name: partial(_infer_peer, make) for name, make in peers.inference().items()}
     epoch: dict[str, Maker] = {name: partial(_epoch, name) for name in backends} | {"book": _epoch_book}
     epoch |= {name: partial(_epoch_peer, make) for name, make in peers.epochs().items()}
-    network = partial(Workload, group="network", bytes=lambda inputs: 0.0, headline=True, tolerance=1e-3)
+    network = partial(Workload, group="network", bytes=lambda inputs: 0.0, headline=True, tolerance=KINKS)
     return [
         *(network(name=f"inference/batch-{n}", flops=2 * IMAGE * n, make=partial(images, n), makers=inference)
           for n in (1, 8, 100)),

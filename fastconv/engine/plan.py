@@ -151,8 +151,8 @@ class Plans:
                 return reason if isinstance(reason, NotCompiled) else NotCompiled(str(reason))
         if not plan.pays(len(x)):
             self.give(key, plan)
-            return NotCompiled(f"the backend {backend} takes images apart: it would read large weights for each, or have "
-                               "one thread for a single image")
+            return NotCompiled(f"the backend {backend} takes images apart: it would read large weights for each, or "
+                               "have one thread for a single image")
         return key, plan
 
     def give(self, key: Any, plan: Plan) -> None:

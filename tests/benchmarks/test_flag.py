@@ -99,7 +99,15 @@ def test_a_plain_run_leaves_benchmarks_out():
     assert done.returncode == 0 and "tests/test_shapes.py" in done.stdout and "test_workload" not in done.stdout
 
 
+def test_alone_leaves_the_peers_out():
+    collect = "--benchmark", "--benchmark-workload", "gemm/tiny", "--collect-only", "-q"
+    assert ("gemm/tiny-torch]" in run_pytest(*collect).stdout) == bool(find_spec("torch"))
+    alone = run_pytest(*collect, "--benchmark-alone").stdout
+    assert "gemm/tiny-native]" in alone and "gemm/tiny-torch]" not in alone
+
+
 @pytest.mark.parametrize("arguments, words", [
+    (("--benchmark-alone",), "need --benchmark"),
     (("--benchmark", "--benchmark-workload", "gem/tiny"), "there is no workload 'gem/tiny'; near it: "),
     (("--benchmark", "--benchmark-threads", "0"), "--benchmark-threads is 0, expected at least 1"),
     (("--benchmark-workload", "gemm/tiny"), "need --benchmark"),

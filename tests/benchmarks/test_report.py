@@ -56,6 +56,16 @@ def test_readme_table(write_report, matplotlib):
     assert "](out/speed_up.svg)" in text
 
 
+def test_numba_shares_of_another_run(write_report, matplotlib, tmp_path):
+    alone = run(row("gemm/square", "native", 1e-3, ratio_numba=1.0), row("gemm/other", "native", 1e-3, ratio_numba=9.0))
+    code, text, _, _ = write_report(full(), "--numba", save(tmp_path / "alone.json", alone))
+    assert code == 0
+    assert "| gemm/square | 1 ms | 1.00 | 100 |" in text
+    assert ("in 1 of 2 rows of convolutions and matrix products; below it: gemm/tiny (0.25). Numba's shares are from a "
+            "run without the peers" in text.replace("\n\n", " "))
+    assert "Numba's shares are from" not in write_report(full())[1]
+
+
 def test_twice_gives_the_same(write_report, matplotlib):
     _, once, _, _ = write_report(full())
     assert write_report(full(), text=once)[1] == once

@@ -26,7 +26,7 @@ from .turns import first_turn, take_number
 KC = 256       # a packed line of b, KC * 64 bytes, stays in L1
 MC = 120       # rows of a per task at most: MC * KC values stay in L2; a multiple of every MR
 NC = 32        # lines of b per task
-FEW_LINES = 2  # of b, so few that rows of a transposed a are not packed for them
+FEW_LINES = 8  # of b, so few that rows of a transposed a are not packed for them
 THIN = 8       # rows of a, so few that to pack b would take longer than the products
 THIN_LINES = 16    # lines of b per task,
 LONG_LINES = 256   # or, where b is so large that it comes from memory,
