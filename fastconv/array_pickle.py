@@ -125,9 +125,8 @@ def _array(call: Any, copy: bool) -> NDArray[Any]:
     if math.prod(shape) * dtype.itemsize != len(raw):
         raise ValueError(f"has {len(raw)} bytes for shape {shape} and dtype {dtype}")
     view = np.ndarray(shape, dtype, raw, order="F" if is_fortran else "C")
-    # None copies where it must; before NumPy 2 that was False
-    return np.array(view if axes is None else view.transpose(axes), dtype.newbyteorder("="), order="C",
-                    copy=True if copy or not view.flags.writeable else None)
+    take = np.array if copy or not view.flags.writeable else np.asarray
+    return take(view if axes is None else view.transpose(axes), dtype.newbyteorder("="), order="C")
 
 
 def _dtype(call: Any) -> np.dtype[Any]:
