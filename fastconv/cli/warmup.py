@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
             bar.update()
     found: dict[str, Any] = {"compiled": 0, "loaded": 0, "cache": None}
     for loop in loops():
-        for variant in (loop.alone, loop.shared):
+        for variant in {loop.alone, loop.shared}:
             found["compiled"] += sum(variant.stats.cache_misses.values())
             found["loaded"] += sum(variant.stats.cache_hits.values())
             found["cache"] = variant.stats.cache_path

@@ -86,14 +86,15 @@ def _windows(some: Callable[..., np.ndarray]) -> Iterator[Call]:
 
 
 def _matrices(some: Callable[..., np.ndarray]) -> Iterator[Call]:
-    a, b, wide = some(20, 30), some(30, 40), some(60, 80)
+    a, b, wide, tall = some(20, 30), some(30, 40), some(60, 80), some(100, 40)
     for left, right in ((a, b), (some(30, 20).T, b), (a, some(40, 30).T), (some(30, 20).T, some(40, 30).T),
                         (wide[:40:2, :60:2], wide[::2, ::2])):
         yield "gemm", (left, right, None), [some(20, 40)]
         yield "gemm", (left, right, some(40)), [some(20, 40)]
     for bias in (None, some(40)):
-        yield "gemm", (a[:3], b, bias), [some(3, 40)]  # few rows
-        yield "gemm", (some(30, 20).T[:3], b, bias), [some(3, 40)]
+        yield "gemm", (a[:3], b, bias), [some(3, 40)]            # small
+        yield "gemm", (some(3, 100), tall, bias), [some(3, 40)]  # few rows
+        yield "gemm", (some(100, 3).T, tall, bias), [some(3, 40)]
     yield "bias_backward", (some(20, 40),), [some(40)]
 
 

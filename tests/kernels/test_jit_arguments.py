@@ -47,12 +47,12 @@ def test_what_is_no_array_is_an_error(place):
     arguments = [np.ones((9, 9)) for _ in range(4)]
     arguments[place] = [[1.0]]
     with pytest.raises(TypeError, match="expected an array of float64"):
-        gemm_file._gemm.on(1, np.dtype(float))(*arguments, 1)
+        gemm_file._gemm.on(1, np.dtype(float))(*arguments)
 
 
 def test_a_row_that_is_none_is_empty():
     a, out = np.ones((9, 9)), np.empty((9, 9))
-    gemm_file._gemm.on(1, a.dtype)(a, a, None, out, 1)
+    gemm_file._gemm.on(1, a.dtype)(a, a, None, out)
     np.testing.assert_array_equal(out, 9)
 
 
@@ -62,7 +62,7 @@ def test_no_reference_is_kept():
     for _ in range(10):
         gemm_kernel(a, b, None, out, 1)
         with pytest.raises(TypeError):
-            gemm_file._gemm.on(1, a.dtype)(a, b, out.astype(np.float32), out, 1)
+            gemm_file._gemm.on(1, a.dtype)(a, b, out.astype(np.float32), out)
     assert [sys.getrefcount(array) for array in (a, b, out)] == before
 
 

@@ -85,16 +85,17 @@ def test_weights_that_were_packed_in_part_are_packed_anew(monkeypatch):
         network.predict(x)
         for key, value in other.params.items():
             network.params[key][...] = value
-        plan = importlib.import_module("fastconv.kernels.jit.plan")
-        pack, packed = plan.pack, []
+        pack = importlib.import_module("fastconv.kernels.jit.plan").pack
+        on, packed = pack.on, []
 
-        def interrupted(*arguments):
+        def interrupted(*how):
             if len(packed) == 3:
                 raise KeyboardInterrupt
-            packed.append(pack(*arguments))
+            packed.append(how)
+            return on(*how)
 
         with monkeypatch.context() as patch:
-            patch.setattr(plan, "pack", interrupted)
+            patch.setattr(pack, "on", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 network.predict(x)
         np.testing.assert_array_equal(network.predict(x), expected)

@@ -141,7 +141,7 @@ from .compile import Loop
 from .part import factor
 
 @Loop
-def times(x, out):
+def times(workers, x, out):
     for i in prange(x.size):
         out[i] = x[i] * factor(x)
 """
@@ -185,7 +185,7 @@ def test_the_attribute_that_the_cache_is_told_by_exists():
     from fastconv.kernels.jit.compile import SOURCES, Loop
 
     @Loop
-    def nothing(x):
+    def nothing(workers, x):
         pass
 
     for variant in (nothing.alone, nothing.shared):

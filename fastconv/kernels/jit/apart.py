@@ -8,7 +8,6 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable
-from typing import Any
 
 TASKS = "/proc/self/task"
 
@@ -18,32 +17,35 @@ class Apart:
 
     def __init__(self) -> None:
         self._helpers: set[int] = set()
-        self._known = 1          # threads in the largest loop so far
-        self._last: tuple[int, set[int]] | None = None
+        self._known = 1                      # threads in the largest loop so far
+        self._others: set[str] | None = None  # the threads before a loop that makes more
+        self._last = -1
         self._cpu: Callable[[], int] | None = None
         if hasattr(os, "sched_setaffinity") and os.path.isdir(TASKS):
             self._cpu = getattr(ctypes.CDLL(None), "sched_getcpu", None)
 
-    def run(self, n_threads: int, loop: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-        """Run a shared loop; the first one with so many threads makes them."""
+    def begin(self, n_threads: int) -> None:
+        """Say that a loop begins on so many threads; the first one with so many makes them."""
         if self._cpu is None:
-            return loop(*arguments)
+            return
         if n_threads > self._known:
-            before = set(os.listdir(TASKS))
-            result = loop(*arguments)
-            self._helpers |= {int(task) for task in set(os.listdir(TASKS)) - before}
-            self._known, self._last = n_threads, None
-            return result
-        self._keep()
-        return loop(*arguments)
+            self._known, self._others, self._last = n_threads, set(os.listdir(TASKS)), -1
+            return
+        cpu = self._cpu()
+        if cpu != self._last:
+            self._last = cpu
+            self._keep_off(cpu)
 
-    def _keep(self) -> None:
-        assert self._cpu is not None
-        cpu, allowed = self._cpu(), os.sched_getaffinity(0)
-        if (cpu, allowed) != self._last:
-            self._last = cpu, allowed
-            for task in self._helpers:
-                try:
-                    os.sched_setaffinity(task, allowed - {cpu} or allowed)
-                except OSError:  # it has ended
-                    pass
+    def end(self) -> None:
+        """Say that it has ended."""
+        if self._others is not None:
+            self._helpers |= {int(task) for task in set(os.listdir(TASKS)) - self._others}
+            self._others = None
+
+    def _keep_off(self, cpu: int) -> None:
+        allowed = os.sched_getaffinity(0)
+        for task in self._helpers:
+            try:
+                os.sched_setaffinity(task, allowed - {cpu} or allowed)
+            except OSError:  # it has ended
+                pass

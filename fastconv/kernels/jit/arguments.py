@@ -17,7 +17,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import NativeValue, intrinsic, models, register_model, unbox
+from numba.extending import NativeValue, intrinsic, lower_cast, models, register_model, unbox
 from numba.np import numpy_support
 from numba.np.arrayobj import make_array
 
@@ -44,6 +44,12 @@ class MatrixType(types.Array):
 
 for kind in (RowType, MatrixType):
     register_model(kind)(models.ArrayModel)
+
+
+@lower_cast(RowType, types.Array)
+def _row_as_array(context, builder, kind, to, row):
+    """Where a variable is one or the other; only their names differ."""
+    return row
 
 
 @unbox(RowType)

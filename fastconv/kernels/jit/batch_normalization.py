@@ -9,10 +9,12 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
+from .arguments import Row
 from .compile import Loop, inline, inner
 from .lines import LINE_BYTES, load, store
-from .memory import flat, threads_for
+from .memory import threads_for
 from .rows import load_part, store_part
+from .turns import runs_of, turns
 
 SUM_ROWS = 256       # rows per partial sum
 TASK_SIZE = 1 << 13  # elements of a task where nothing is summed
@@ -21,60 +23,68 @@ TASK_SIZE = 1 << 13  # elements of a task where nothing is summed
 def batch_normalization_forward(x, gamma, beta, eps, out, mean, var, n_threads):
     """Write the batch's mean and biased variance (D,) and out = gamma*(x - mean)/sqrt(var + eps) + beta (M,D)."""
     (m, d), n_threads = x.shape, threads_for(n_threads, x.size)
-    x, mean, var = flat(x), flat(mean), flat(var)
-    _statistics(n_threads, x, m, d, mean, var)
-    _normalize(n_threads, x, m, d, flat(gamma), flat(beta), mean, var, float(eps), flat(out))
+    _statistics.on(n_threads, x.dtype)(x, m, d, mean, var)
+    _normalize.on(n_threads, x.dtype)(x, m, d, gamma, beta, mean, var, eps, out)
 
 
 def batch_normalization_inference(x, gamma, beta, mean, var, eps, out, n_threads):
     """out = gamma*(x - mean)/sqrt(var + eps) + beta with given statistics."""
     m, d = x.shape
-    _normalize(threads_for(n_threads, x.size), flat(x), m, d, flat(gamma), flat(beta), flat(mean), flat(var),
-               float(eps), flat(out))
+    _normalize.on(threads_for(n_threads, x.size), x.dtype)(x, m, d, gamma, beta, mean, var, eps, out)
 
 
 def batch_normalization_backward(dout, x, gamma, mean, var, eps, dx, dgamma, dbeta, n_threads):
     """With xn = (x - mean)/std: dbeta = sum dout, dgamma = sum dout*xn,
     dx = gamma/std * (dout - dbeta/M - xn*dgamma/M)."""
     m, d = x.shape
-    _gradient(threads_for(n_threads, x.size), flat(dout), flat(x), m, d, flat(gamma), flat(mean), flat(var), float(eps),
-              flat(dx), flat(dgamma), flat(dbeta))
+    _gradient.on(threads_for(n_threads, x.size), x.dtype)(dout, x, m, d, gamma, mean, var, eps, dx, dgamma, dbeta)
 
 
 @Loop
-def _statistics(x, m, d, mean, var):
+def _statistics(workers: int, x: Row, m: int, d: int, mean: Row, var: Row):
     parts = sum_parts(m)
     sums = np.empty(parts * d)  # [part][d]
-    for part in prange(parts):
-        at, end = part * SUM_ROWS * d, min(m, (part + 1) * SUM_ROWS) * d
-        sum_rows(x[at:end], sums[part * d : (part + 1) * d])
+    runs = runs_of(parts, workers)
+    for worker in prange(workers):
+        for part in turns(runs, worker):
+            at, end = part * SUM_ROWS * d, min(m, (part + 1) * SUM_ROWS) * d
+            sum_rows(x[at:end], sums[part * d : (part + 1) * d])
     average(sums, m, mean)
-    for part in prange(parts):
-        at, end = part * SUM_ROWS * d, min(m, (part + 1) * SUM_ROWS) * d
-        sum_squares(x[at:end], mean, sums[part * d : (part + 1) * d])
+    runs = runs_of(parts, workers)
+    for worker in prange(workers):
+        for part in turns(runs, worker):
+            at, end = part * SUM_ROWS * d, min(m, (part + 1) * SUM_ROWS) * d
+            sum_squares(x[at:end], mean, sums[part * d : (part + 1) * d])
     average(sums, m, var)
 
 
 @Loop
-def _normalize(x, m, d, gamma, beta, mean, var, eps, out):
+def _normalize(workers: int, x: Row, m: int, d: int, gamma: Row, beta: Row, mean: Row, var: Row, eps: float, out: Row):
     rows, scale = task_rows(d), np.empty(d, x.dtype)
     scales(gamma, var, eps, scale)
-    for part in prange(-(-m // rows)):
-        normalize_rows(x, part * rows * d, min(m, (part + 1) * rows) * d, mean, scale, beta, out)
+    runs = runs_of(-(-m // rows), workers)
+    for worker in prange(workers):
+        for part in turns(runs, worker):
+            normalize_rows(x, part * rows * d, min(m, (part + 1) * rows) * d, mean, scale, beta, out)
 
 
 @Loop
-def _gradient(dout, x, m, d, gamma, mean, var, eps, dx, dgamma, dbeta):
+def _gradient(workers: int, dout: Row, x: Row, m: int, d: int, gamma: Row, mean: Row, var: Row, eps: float, dx: Row,
+              dgamma: Row, dbeta: Row):
     parts, rows = sum_parts(m), task_rows(d)
     sums, products = np.empty(parts * d), np.empty(parts * d)  # [part][d]: of dout, of dout * (x - mean)
     scale, shift, slope = np.empty(d, x.dtype), np.empty(d, x.dtype), np.empty(d, x.dtype)
-    for part in prange(parts):
-        at, end = part * SUM_ROWS * d, min(m, (part + 1) * SUM_ROWS) * d
-        sum_rows(dout[at:end], sums[part * d : (part + 1) * d])
-        sum_products(dout[at:end], x[at:end], mean, products[part * d : (part + 1) * d])
+    runs = runs_of(parts, workers)
+    for worker in prange(workers):
+        for part in turns(runs, worker):
+            at, end = part * SUM_ROWS * d, min(m, (part + 1) * SUM_ROWS) * d
+            sum_rows(dout[at:end], sums[part * d : (part + 1) * d])
+            sum_products(dout[at:end], x[at:end], mean, products[part * d : (part + 1) * d])
     coefficients(sums, products, m, gamma, var, eps, dgamma, dbeta, scale, shift, slope)
-    for part in prange(-(-m // rows)):
-        gradient_rows(dout, x, part * rows * d, min(m, (part + 1) * rows) * d, mean, scale, shift, slope, dx)
+    runs = runs_of(-(-m // rows), workers)
+    for worker in prange(workers):
+        for part in turns(runs, worker):
+            gradient_rows(dout, x, part * rows * d, min(m, (part + 1) * rows) * d, mean, scale, shift, slope, dx)
 
 
 @inner

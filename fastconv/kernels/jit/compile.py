@@ -11,7 +11,9 @@ from types import FunctionType
 from typing import Any
 
 import numba
+from numba import types
 from numba.extending import register_jitable
+from numba.np.ufunc import parallel
 
 from .apart import Apart
 from .arguments import Kind, kinds, plain_arguments
@@ -30,10 +32,10 @@ both = register_jitable  # for what Python calls as well
 
 
 class Loop:
-    """A kernel compiled twice: its ``prange`` loops shared among threads, and as plain loops.
+    """A kernel compiled twice: its ``prange`` loops shared among threads, and as plain loops; once where it has none.
 
-    Called with a number of threads before the function's own arguments. One loop at a time is shared; who comes
-    meanwhile from another Python thread works alone, because Numba's workqueue layer ends the process when two
+    Its first parameter is the number of workers (turns.py), which `on` gives it. One loop at a time is shared; who
+    comes meanwhile from another Python thread works alone, because Numba's workqueue layer ends the process when two
     threads use it at once. The child of a fork works alone where its parent shared loops: GNU OpenMP ends it, else.
 
     Both are compiled for a signature when they are first called with it, and kept on disk. A call goes through Numba's
@@ -44,35 +46,41 @@ class Loop:
     def __init__(self, function: Callable[..., None]) -> None:
         self.__name__, self.__doc__ = function.__name__, function.__doc__
         self.alone = _compiled(function, "alone")
-        self.shared = _compiled(function, "shared", parallel=True)
-        types = kinds(function)
-        self._alone, self._shared = _Entries(self.alone, types), _Entries(self.shared, types)
+        self.is_shared = "prange" in function.__code__.co_names
+        self.shared = _compiled(function, "shared", parallel=True) if self.is_shared else self.alone
+        found = kinds(function)
+        self._alone, self._shared = _Entries(self.alone, found, 1), _Entries(self.shared, found)
 
     def __call__(self, n_threads: int, *arguments: Any) -> Any:
+        """Run it on so many threads."""
         return self.on(n_threads)(*arguments)
 
     def on(self, n_threads: int, dtype: Any = None) -> Callable[..., Any]:
         """Return what runs the loop on so many threads; where its parameters are annotated, in floats of this dtype."""
-        return self._alone[dtype] if n_threads < 2 else partial(self._share, n_threads, dtype)
+        shares = n_threads > 1 and self.is_shared
+        return partial(self._share, n_threads, dtype) if shares else self._alone[dtype]
 
     def _share(self, n_threads: int, dtype: Any, *arguments: Any) -> Any:
-        n_threads = min(n_threads, numba.config.NUMBA_NUM_THREADS)
-        if n_threads < 2 or not threads.take():
+        workers = threads.take(n_threads)
+        if not workers:
             return self._alone[dtype](*arguments)
         try:
-            return threads.share(n_threads, self._shared[dtype], arguments)
+            return self._shared[dtype](workers, *arguments)
         finally:
             threads.give()
 
 
 class _Entries(dict[Any, Callable[..., Any]]):
-    """What a call runs, by dtype: one signature of a compiled function, or its dispatcher."""
+    """What a call runs, by dtype: one signature of a compiled function, or its dispatcher; with the workers, if given.
 
-    def __init__(self, variant: Any, kinds: list[Kind] | None) -> None:
-        self._variant, self._kinds = variant, kinds
+    In a signature their number is a constant.
+    """
+
+    def __init__(self, variant: Any, kinds: list[Kind] | None, workers: int = 0) -> None:
+        self._variant, self._kinds, self._workers = variant, kinds, workers
 
     def __missing__(self, dtype: Any) -> Callable[..., Any]:
-        variant, kinds = self._variant, self._kinds
+        variant, kinds, workers = self._variant, self._kinds, self._workers
         if kinds is None:
             entry = variant
         elif numba.config.DISABLE_JIT:
@@ -80,8 +88,11 @@ class _Entries(dict[Any, Callable[..., Any]]):
                 return variant(*plain_arguments(arguments, kinds))
         else:
             real = numba.from_dtype(dtype)
-            entry = variant.compile(tuple(kind(real) for kind in kinds))
-        self[dtype] = entry
+            signature = [kind(real) for kind in kinds]
+            if workers:
+                signature[0] = types.Omitted(workers)
+            entry = variant.compile(tuple(signature))
+        self[dtype] = entry = partial(entry, workers) if workers else entry
         return entry
 
 
@@ -91,30 +102,44 @@ class _Threads:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._used = self._lost = False
+        self._before = self._now = 0  # Numba's number of threads outside of the loop, and in it
         self._apart = Apart()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._forget)
 
-    def take(self) -> bool:
-        return not self._lost and not numba.config.DISABLE_JIT and self._lock.acquire(blocking=False)
-
-    def share(self, n_threads: int, loop: Any, arguments: tuple[Any, ...]) -> Any:
-        """Run a loop on so many threads."""
-        if not self._used:
-            self._used = True
-            with _short_waits():
-                numba.get_num_threads()  # starts Numba's threading layer
-        before = numba.get_num_threads()
-        if before == n_threads:
-            return self._apart.run(n_threads, loop, arguments)
+    def take(self, n_threads: int) -> int:
+        """Return how many threads the caller's loop has until it gives them back: up to so many, 0 if they are lent."""
+        n_threads = min(n_threads, numba.config.NUMBA_NUM_THREADS)
+        if n_threads < 2 or self._lost or numba.config.DISABLE_JIT or not self._lock.acquire(False):
+            return 0
         try:
-            numba.set_num_threads(n_threads)
-            return self._apart.run(n_threads, loop, arguments)
-        finally:
-            numba.set_num_threads(before)
+            if not self._used:
+                self._start()
+            self._before = self._now = self._count()
+            if self._before != n_threads:
+                numba.set_num_threads(n_threads)
+                self._now = n_threads
+            self._apart.begin(n_threads)
+        except BaseException:
+            self._lock.release()
+            raise
+        return n_threads
 
     def give(self) -> None:
-        self._lock.release()
+        try:
+            self._apart.end()
+            if self._before != self._now:
+                numba.set_num_threads(self._before)
+        finally:
+            self._lock.release()
+
+    def _start(self) -> None:
+        """Start Numba's threading layer."""
+        self._used = True
+        with _short_waits():
+            numba.get_num_threads()
+        # which takes two locks each time to ask whether it has started
+        self._count = getattr(parallel, "_get_num_threads", numba.get_num_threads)
 
     def _forget(self) -> None:
         self._lock = threading.Lock()

@@ -14,15 +14,16 @@ from numba import prange
 
 from ...buffers import empty
 from .. import settings
+from .arguments import Row
 from .compile import Loop, inner
 from .direct import PLACES, pack_bias, pack_line, sweep_band
 from .gradient import add_lanes, gradient_buffer, gradient_lane, gradient_places
 from .lines import LINE_BYTES, load, store, zero
-from .memory import SERIAL_WORK, flat, none, threads_for
+from .memory import SERIAL_WORK, threads_for
 from .scratch import aligned
-from .sweep import band_size, forward_axis, phase_axis, records, split_rows, sweep
+from .sweep import Sweeps, band_size, forward_axis, phase_axis, records, split_rows, sweep
 from .tile import MR
-from .turns import first_turn, take_number
+from .turns import runs_of, turns
 from .winograd import (
     HALF,
     POINTS,
@@ -53,6 +54,7 @@ class Job(NamedTuple):
     """One sweep over a batch, and how it is cut into tasks."""
 
     sweeps: np.ndarray  # of one record
+    groups: int
     winograd: bool      # whether Winograd's method pays
     together: int       # tiles that it takes at a time where the weights' points come from memory, else 0
     work: int           # multiply-adds
@@ -67,7 +69,6 @@ def convolution_forward(x, weight, bias, stride, pad, dilation, groups, out, n_t
     (N,OH,OW,FN). Equation: out[n,i,j,f] = b[f] + sum x[n, i*s - p + kh*d, j*s - p + kw*d, c] * w[f,c,kh,kw]."""
     job = _forward_job(x.shape, weight.shape, stride, pad, dilation, groups, out.shape, x.itemsize)
     FH, FW = weight.shape[2:]
-    bias = none(x.dtype) if bias is None else flat(bias)
     _sweep(job, x, weight, bias, weight.shape[1] * FH * FW, FH * FW, out, n_threads)
 
 
@@ -78,7 +79,7 @@ def convolution_backward_data(dout, weight, stride, pad, dilation, groups, dx, n
     """
     FH, FW = weight.shape[2:]
     for job in _data_jobs(dout.shape, weight.shape, stride, pad, dilation, groups, dx.shape, dx.itemsize):
-        _sweep(job, dout, weight, none(dx.dtype), FH * FW, weight.shape[1] * FH * FW, dx, n_threads)
+        _sweep(job, dout, weight, None, FH * FW, weight.shape[1] * FH * FW, dx, n_threads)
 
 
 def convolution_backward_weight(x, dout, stride, pad, dilation, groups, dweight, dbias, n_threads):
@@ -86,18 +87,18 @@ def convolution_backward_weight(x, dout, stride, pad, dilation, groups, dweight,
     and dbias (FN,)."""
     shapes = x.shape, dweight.shape, stride, pad, dilation, groups, dout.shape, x.itemsize
     job = _gradient_job(*shapes, settings.winograd)
-    n_threads, FH, FW = threads_for(n_threads, job.work, SERIAL_WORK), *dweight.shape[2:]
-    arrays = flat(x), flat(dout), len(x), FH * FW, flat(dweight), flat(dbias)
+    how = threads_for(n_threads, job.work, SERIAL_WORK), x.dtype
+    arrays = x, dout, x.shape[0], dweight.shape[2] * dweight.shape[3], dweight, dbias
     if job.winograd:
         if job.together:
             u = _points_memory(job.sweeps[0], x.dtype)
-            finite = _points_gradient(n_threads, job.sweeps, *arrays, job.together, u)
+            finite = _points_gradient.on(*how)(job.sweeps, *arrays, job.together, u)
         else:
-            finite = _winograd_gradient(n_threads, n_threads, job.sweeps, *arrays, job.lanes, job.chunk, job.buffer)
+            finite = _winograd_gradient.on(*how)(job.sweeps, *arrays, job.lanes, job.chunk, job.buffer)
         if finite:
             return
         job = _gradient_job(*shapes, False)
-    _direct_gradient(n_threads, n_threads, job.sweeps, *arrays, job.lanes, job.chunk, job.buffer, job.places)
+    _direct_gradient.on(*how)(job.sweeps, *arrays, job.lanes, job.chunk, job.buffer, job.places)
 
 
 # ---- forward and data gradient
@@ -105,44 +106,39 @@ def convolution_backward_weight(x, dout, stride, pad, dilation, groups, dweight,
 def _sweep(job, source, weight, bias, output_step, channel_step, out, n_threads):
     if job is None:
         return
-    FN, CG, FH, FW = weight.shape
-    n_threads = threads_for(n_threads, job.work, SERIAL_WORK)
-    group_size = FN // int(job.sweeps["groups"][0]) * CG * FH * FW
-    arrays = flat(source), len(source), flat(weight), bias, group_size, output_step, channel_step, FW
+    how = threads_for(n_threads, job.work, SERIAL_WORK), out.dtype
+    arrays = (source, source.shape[0], weight, bias, weight.size // job.groups, output_step, channel_step,
+              weight.shape[3])
     if job.winograd and settings.winograd:
         if job.together:
             u = _points_memory(job.sweeps[0], out.dtype)
-            finite = _points_sweep(n_threads, n_threads, job.sweeps, *arrays, job.together, u, flat(out))
+            finite = _points_sweep.on(*how)(job.sweeps, *arrays, job.together, u, out)
         else:
-            finite = _winograd_sweep(n_threads, n_threads, job.sweeps, *arrays, flat(out))
+            finite = _winograd_sweep.on(*how)(job.sweeps, *arrays, out)
         if finite:
             return
-    _direct_sweep(n_threads, n_threads, job.sweeps, *arrays, job.chunk, job.buffer, job.places, flat(out))
+    _direct_sweep.on(*how)(job.sweeps, *arrays, job.chunk, job.buffer, job.places, out)
 
 
 @Loop
-def _direct_sweep(workers, sweeps, source, images, weight, bias, group_size, output_step, channel_step, filter_w, chunk,
-                  buffer, places, out):
+def _direct_sweep(workers: int, sweeps: Sweeps, source: Row, images: int, weight: Row, bias: Row, group_size: int,
+                  output_step: int, channel_step: int, filter_w: int, chunk: int, buffer: int, places: int, out: Row):
     """Pack the weights into lines, then take the tile over every band of every image."""
     lines, lanes, depth, bands = sweeps[0].lines, sweeps[0].lanes, sweeps[0].depth, sweeps[0].bands
     packed, bias_lines = aligned(lines * depth * lanes, out), aligned(lines * lanes, out)
-    turn = first_turn()
-    for _ in prange(workers):
-        line = take_number(turn)
-        while line < lines:
+    runs = runs_of(lines, workers)
+    for worker in prange(workers):
+        for line in turns(runs, worker):
             pack_weights(sweeps[0], line, weight, bias, group_size, output_step, channel_step, filter_w, packed,
                          line * depth * lanes, bias_lines)
-            line = take_number(turn)
     chunks = -(-lines // chunk)
-    tasks, turn = images * bands * chunks, first_turn()
-    for _ in prange(workers):
+    runs = runs_of(images * bands * chunks, workers)
+    for worker in prange(workers):
         scratch, where = aligned(buffer, out), np.empty(places, np.int64)
-        task = take_number(turn)
-        while task < tasks:
+        for task in turns(runs, worker):
             band, first = task // chunks, task % chunks * chunk
             sweep_band(sweeps[0], source, 0, packed, 0, bias_lines, 0, band // bands, band % bands * sweeps[0].rows,
                        first, min(lines, first + chunk), False, out, 0, scratch, where)
-            task = take_number(turn)
 
 
 @inner
@@ -153,51 +149,49 @@ def pack_weights(s, line, weight, bias, group_size, output_step, channel_step, f
 
 
 @Loop
-def _winograd_sweep(workers, sweeps, source, images, weight, bias, group_size, output_step, channel_step, filter_w,
-                    out):
+def _winograd_sweep(workers: int, sweeps: Sweeps, source: Row, images: int, weight: Row, bias: Row, group_size: int,
+                    output_step: int, channel_step: int, filter_w: int, out: Row):
     """Transform the weights, then take blocks of tiles; return whether all results are finite."""
     lines, channels, lanes = sweeps[0].lines, sweeps[0].channels, sweeps[0].lanes
     block, size = usual_block(channels, lanes), lines * points_size(channels, lanes)
     u, bias_lines = np.empty(size, out.dtype), np.empty(lines * lanes, out.dtype)
-    turn = first_turn()
-    for _ in prange(workers):
-        transform_weights(sweeps[0], turn, weight, bias, group_size, output_step, channel_step, filter_w, u, bias_lines)
+    runs = runs_of(lines, workers)
+    for worker in prange(workers):
+        transform_weights(sweeps[0], runs, worker, weight, bias, group_size, output_step, channel_step, filter_w, u,
+                          bias_lines)
     blocks = -(-tile_count(sweeps[0], images) // block)
     chunk = min(lines, max(4, -(-lines // max(1, -(-TASKS // blocks)))))
     chunks = -(-lines // chunk)
-    tasks, turn = blocks * chunks, first_turn()
-    finite, no_bytes = np.ones(tasks, np.uint8), np.empty(1, np.uint8)
-    for _ in prange(workers):
+    finite, no_bytes = np.ones(blocks * chunks, np.uint8), np.empty(1, np.uint8)
+    runs = runs_of(blocks * chunks, workers)
+    for worker in prange(workers):
         t, scratch = tiling(sweeps[0], images, block), np.empty(winograd_scratch(channels, block, lanes), out.dtype)
-        task = take_number(turn)
-        while task < tasks:
+        for task in turns(runs, worker):
             first = task % chunks * chunk
             finite[task] = winograd_block(sweeps[0], t, source, 0, u, 0, bias_lines, 0, task // chunks * block, first,
                                           min(lines, first + chunk), no_finish(), source, no_bytes, out, 0, scratch)
-            task = take_number(turn)
     return finite.all()
 
 
 @inner
-def transform_weights(s, turn, weight, bias, group_size, output_step, channel_step, filter_w, u, bias_lines):
-    """Pack lines of weights and bring them to their points, as long as there are any left."""
+def transform_weights(s, runs, worker, weight, bias, group_size, output_step, channel_step, filter_w, u, bias_lines):
+    """Pack the lines of weights that fall to a worker and bring them to their points."""
     size = s.depth * s.lanes
     packed = np.empty(size + HALF, u.dtype)
-    line = take_number(turn)
-    while line < s.lines:
+    for line in turns(runs, worker):
         pack_weights(s, line, weight, bias, group_size, output_step, channel_step, filter_w, packed, 0, bias_lines)
         transform_line(s, tiling(s, 1, 1), packed, 0, u, line * points_size(s.channels, s.lanes), packed[size:])
-        line = take_number(turn)
 
 
 @Loop
-def _points_sweep(workers, sweeps, source, images, weight, bias, group_size, output_step, channel_step, filter_w,
-                  together, u, out):
+def _points_sweep(workers: int, sweeps: Sweeps, source: Row, images: int, weight: Row, bias: Row, group_size: int,
+                  output_step: int, channel_step: int, filter_w: int, together: int, u: Row, out: Row):
     """The same where the weights' points come from memory (winograd_points.py)."""
     lines, lanes = sweeps[0].lines, sweeps[0].lanes
-    bias_lines, turn = np.empty(lines * lanes, out.dtype), first_turn()
-    for _ in prange(workers):
-        transform_weights(sweeps[0], turn, weight, bias, group_size, output_step, channel_step, filter_w, u, bias_lines)
+    bias_lines, runs = np.empty(lines * lanes, out.dtype), runs_of(lines, workers)
+    for worker in prange(workers):
+        transform_weights(sweeps[0], runs, worker, weight, bias, group_size, output_step, channel_step, filter_w, u,
+                          bias_lines)
     t = tiling(sweeps[0], images, together)
     v, m = np.empty(POINTS * t.v_step, out.dtype), np.empty(lines * POINTS * t.m_step, out.dtype)
     chunk = -(-lines // 4)
@@ -205,20 +199,28 @@ def _points_sweep(workers, sweeps, source, images, weight, bias, group_size, out
     blank = np.empty(together, np.int64)
     for first in range(0, t.count, together):
         tiles = min(together, t.count - first)
-        for task in prange(-(-tiles // FEW_TILES)):
-            input_task(sweeps[0], images, together, source, first, task, tiles, v, blank)
-        for task in prange(POINTS * chunks):
-            line = task % chunks * chunk
-            product_task(sweeps[0], images, together, v, tiles, u, task // chunks, line, min(lines, line + chunk), m)
-        for task in prange(-(-tiles // FEW_TILES)):
-            finite[task] &= output_task(sweeps[0], images, together, m, blank, bias_lines, first, task, tiles, out)
+        runs = runs_of(-(-tiles // FEW_TILES), workers)
+        for worker in prange(workers):
+            for task in turns(runs, worker):
+                input_task(sweeps[0], images, together, source, first, task, tiles, v, blank)
+        runs = runs_of(POINTS * chunks, workers)
+        for worker in prange(workers):
+            for task in turns(runs, worker):
+                line = task % chunks * chunk
+                product_task(sweeps[0], images, together, v, tiles, u, task // chunks, line, min(lines, line + chunk),
+                             m)
+        runs = runs_of(-(-tiles // FEW_TILES), workers)
+        for worker in prange(workers):
+            for task in turns(runs, worker):
+                finite[task] &= output_task(sweeps[0], images, together, m, blank, bias_lines, first, task, tiles, out)
     return finite.all()
 
 
 # ---- weight gradient
 
 @Loop
-def _direct_gradient(workers, sweeps, x, dout, images, filter_size, dweight, dbias, lanes, chunk, buffer, places):
+def _direct_gradient(workers: int, sweeps: Sweeps, x: Row, dout: Row, images: int, filter_size: int, dweight: Row,
+                     dbias: Row, lanes: int, chunk: int, buffer: int, places: int):
     """Lanes of bands, each with a private gradient [line][depth + 1][lane outputs], the last for the bias.
 
     The number of lanes follows from the sizes, so the order of the sum does too.
@@ -226,41 +228,42 @@ def _direct_gradient(workers, sweeps, x, dout, images, filter_size, dweight, dbi
     lines, units, line_size = sweeps[0].lines, images * sweeps[0].bands, (sweeps[0].depth + 1) * sweeps[0].lanes
     chunks = -(-lines // chunk)
     sums = aligned(lanes * lines * line_size, x)
-    tasks, turn = lanes * chunks, first_turn()
-    for _ in prange(workers):
+    runs = runs_of(lanes * chunks, workers)
+    for worker in prange(workers):
         scratch, where = aligned(buffer, x), np.empty(places, np.int64)
-        task = take_number(turn)
-        while task < tasks:
+        for task in turns(runs, worker):
             lane, first = task // chunks, task % chunks * chunk
             last, at = min(lines, first + chunk), lane * lines * line_size
             zero(sums, at + first * line_size, (last - first) * line_size)
             gradient_lane(sweeps[0], x, 0, dout, 0, units * lane // lanes, units * (lane + 1) // lanes, first, last,
                           sums, at, scratch, where)
-            task = take_number(turn)
-    for line in prange(lines):
-        add_lanes(sweeps[0], sums, 0, lanes, lines * line_size, line, filter_size, dweight, dbias)
+    runs = runs_of(lines, workers)
+    for worker in prange(workers):
+        for line in turns(runs, worker):
+            add_lanes(sweeps[0], sums, 0, lanes, lines * line_size, line, filter_size, dweight, dbias)
 
 
 @Loop
-def _winograd_gradient(workers, sweeps, x, dout, images, filter_size, dweight, dbias, lanes, chunk, buffer):
+def _winograd_gradient(workers: int, sweeps: Sweeps, x: Row, dout: Row, images: int, filter_size: int, dweight: Row,
+                       dbias: Row, lanes: int, chunk: int, buffer: int):
     """Lanes of blocks of tiles; return whether all results are finite."""
     lines, channels, width = sweeps[0].lines, sweeps[0].channels, sweeps[0].lanes
     block, u_size = usual_block(channels, width), points_size(channels, width)
     units, lane_size, chunks = -(-tile_count(sweeps[0], images) // block), lines * (u_size + width), -(-lines // chunk)
     u = np.empty(lanes * lane_size, x.dtype)
-    tasks, turn = lanes * chunks, first_turn()
-    for _ in prange(workers):
+    runs = runs_of(lanes * chunks, workers)
+    for worker in prange(workers):
         t, scratch = tiling(sweeps[0], images, block), np.empty(buffer, x.dtype)
-        task = take_number(turn)
-        while task < tasks:
+        for task in turns(runs, worker):
             lane, first = task // chunks, task % chunks * chunk
             at = lane * lane_size
             gradient_blocks(sweeps[0], t, x, 0, dout, 0, units * lane // lanes, units * (lane + 1) // lanes, first,
                             min(lines, first + chunk), u, at, u, at + lines * u_size, scratch)
-            task = take_number(turn)
     finite = np.ones(lines, np.uint8)
-    for line in prange(lines):
-        finite[line] = finish_line(sweeps[0], line, u, lanes, lane_size, filter_size, dweight, dbias)
+    runs = runs_of(lines, workers)
+    for worker in prange(workers):
+        for line in turns(runs, worker):
+            finite[line] = finish_line(sweeps[0], line, u, lanes, lane_size, filter_size, dweight, dbias)
     return finite.all()
 
 
@@ -280,7 +283,8 @@ def finish_line(s, line, u, lanes, lane_size, filter_size, dweight, dbias):
 
 
 @Loop
-def _points_gradient(sweeps, x, dout, images, filter_size, dweight, dbias, together, u):
+def _points_gradient(workers: int, sweeps: Sweeps, x: Row, dout: Row, images: int, filter_size: int, dweight: Row,
+                     dbias: Row, together: int, u: Row):
     """The same where the weights' points come from memory (winograd_points.py)."""
     lines, t = sweeps[0].lines, tiling(sweeps[0], images, together)
     totals = lines * POINTS * t.u_step  # where they stand in u, for the bias
@@ -290,16 +294,24 @@ def _points_gradient(sweeps, x, dout, images, filter_size, dweight, dbias, toget
     chunks, finite = -(-lines // chunk), np.ones(lines, np.uint8)
     for first in range(0, t.count, together):
         tiles = min(together, t.count - first)
-        for task in prange(-(-tiles // FEW_TILES)):
-            input_task(sweeps[0], images, together, x, first, task, tiles, v, blank)
-        for line in prange(lines):
-            dout_task(sweeps[0], images, together, dout, first, line, tiles, z, u, totals)
-        for task in prange(POINTS * chunks):
-            line = task % chunks * chunk
-            point_task(sweeps[0], images, together, v, z, tiles, first, task // chunks, line,
-                       min(lines, line + chunk), u)
-    for line in prange(lines):
-        finite[line] = finish_line(sweeps[0], line, u, 1, 0, filter_size, dweight, dbias)
+        runs = runs_of(-(-tiles // FEW_TILES), workers)
+        for worker in prange(workers):
+            for task in turns(runs, worker):
+                input_task(sweeps[0], images, together, x, first, task, tiles, v, blank)
+        runs = runs_of(lines, workers)
+        for worker in prange(workers):
+            for line in turns(runs, worker):
+                dout_task(sweeps[0], images, together, dout, first, line, tiles, z, u, totals)
+        runs = runs_of(POINTS * chunks, workers)
+        for worker in prange(workers):
+            for task in turns(runs, worker):
+                line = task % chunks * chunk
+                point_task(sweeps[0], images, together, v, z, tiles, first, task // chunks, line,
+                           min(lines, line + chunk), u)
+    runs = runs_of(lines, workers)
+    for worker in prange(workers):
+        for line in turns(runs, worker):
+            finite[line] = finish_line(sweeps[0], line, u, 1, 0, filter_size, dweight, dbias)
     return finite.all()
 
 
@@ -338,7 +350,8 @@ def _cut(s, images, item):
             split_rows(s, min(s["rows"], max(4, -(-images * s["h"].grid // TASKS))))
         else:
             chunk = -(-s["lines"] // -(-TASKS // (images * s["bands"])))
-    return Job(records([s]), winograd_pays(s, images, True), _together(s, images), _work(s, images), chunk, 0,
+    winograd = winograd_pays(s, images, True)
+    return Job(records([s]), s["groups"], winograd, _together(s, images), _work(s, images), chunk, 0,
                band_size(s) + MR * s["lanes"], s["runs"] + PLACES)
 
 
@@ -349,13 +362,13 @@ def _gradient_job(x_shape, w_shape, stride, pad, dilation, groups, out_shape, it
     if winograd and images > 0 and winograd_pays(s, images, True):
         together = _together(s, images)
         if together:
-            return Job(records([s]), True, together, _work(s, images), 0, 1, 0, 0)
+            return Job(records([s]), s["groups"], True, together, _work(s, images), 0, 1, 0, 0)
         block = usual_block(s["channels"], s["lanes"])
         units = -(-images * -(-h.grid // 4) * -(-w.grid // 4) // block)
         lane_bytes = s["lines"] * (POINTS * (s["channels"] | 1) + 1) * LINE_BYTES
         lanes = max(1, min(units, SUMS, POINTS_BYTES // lane_bytes))
         chunk = min(s["lines"], max(4, -(-s["lines"] // -(-TASKS // lanes)))) if lanes < SUMS // 2 else s["lines"]
-        return Job(records([s]), True, 0, _work(s, images), chunk, lanes,
+        return Job(records([s]), s["groups"], True, 0, _work(s, images), chunk, lanes,
                    winograd_scratch(s["channels"], block, s["lanes"]), 0)
     split_rows(s, _band_rows(s, item))
     if images * s["bands"] < SUMS:
@@ -363,7 +376,7 @@ def _gradient_job(x_shape, w_shape, stride, pad, dilation, groups, out_shape, it
     lanes = max(1, min(images * s["bands"], SUMS, SUMS_BYTES // (s["lines"] * (s["depth"] + 1) * LINE_BYTES)))
     tasks = SUMS // 2 if s["depthwise"] else TASKS  # each of them copies its band with all channels
     chunk = -(-s["lines"] // min(s["lines"], -(-tasks // lanes))) if lanes < SUMS // 2 else s["lines"]
-    return Job(records([s]), False, 0, _work(s, images), chunk, lanes, band_size(s) + gradient_buffer(s),
+    return Job(records([s]), s["groups"], False, 0, _work(s, images), chunk, lanes, band_size(s) + gradient_buffer(s),
                gradient_places(s))
 
 

@@ -8,6 +8,7 @@ from .arguments import Flags, Row, Word
 from .compile import Loop, inner
 from .memory import threads_for
 from .philox import dropout_range, dropout_threshold
+from .turns import runs_of, turns
 
 CHUNK = 1 << 14  # elements per task, whole blocks of the generator
 
@@ -28,17 +29,21 @@ def dropout_backward(dout, mask, dx, n_threads):
 
 
 @Loop
-def _forward(x: Row, first: int, key: Word, threshold: int, mask: Flags, out: Row):
-    for part in prange(-(-x.size // CHUNK)):
-        at = part * CHUNK
-        dropout_range(x, at, first + at, min(CHUNK, x.size - at), key, threshold, mask, at, out, at)
+def _forward(workers: int, x: Row, first: int, key: Word, threshold: int, mask: Flags, out: Row):
+    runs = runs_of(-(-x.size // CHUNK), workers)
+    for worker in prange(workers):
+        for part in turns(runs, worker):
+            at = part * CHUNK
+            dropout_range(x, at, first + at, min(CHUNK, x.size - at), key, threshold, mask, at, out, at)
 
 
 @Loop
-def _backward(dout: Row, mask: Flags, dx: Row):
-    for part in prange(-(-dout.size // CHUNK)):
-        at, end = part * CHUNK, (part + 1) * CHUNK
-        apply_mask(dout[at:end], mask[at:end], dx[at:end])
+def _backward(workers: int, dout: Row, mask: Flags, dx: Row):
+    runs = runs_of(-(-dout.size // CHUNK), workers)
+    for worker in prange(workers):
+        for part in turns(runs, worker):
+            at, end = part * CHUNK, (part + 1) * CHUNK
+            apply_mask(dout[at:end], mask[at:end], dx[at:end])
 
 
 @inner

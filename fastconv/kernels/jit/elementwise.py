@@ -8,6 +8,7 @@ from .arguments import Row
 from .compile import Loop, inner
 from .exponential import exponential
 from .memory import threads_for
+from .turns import runs_of, turns
 
 CHUNK = 1 << 14  # elements per task
 
@@ -33,31 +34,39 @@ def sigmoid_backward(dout, out, dx, n_threads):
 
 
 @Loop
-def _relu_forward(x: Row, out: Row):
-    for part in prange(-(-x.size // CHUNK)):
-        at, end = part * CHUNK, (part + 1) * CHUNK
-        relu_gradient(x[at:end], x[at:end], out[at:end])
+def _relu_forward(workers: int, x: Row, out: Row):
+    runs = runs_of(-(-x.size // CHUNK), workers)
+    for worker in prange(workers):
+        for part in turns(runs, worker):
+            at, end = part * CHUNK, (part + 1) * CHUNK
+            relu_gradient(x[at:end], x[at:end], out[at:end])
 
 
 @Loop
-def _relu_backward(dout: Row, out: Row, dx: Row):
-    for part in prange(-(-dout.size // CHUNK)):
-        at, end = part * CHUNK, (part + 1) * CHUNK
-        relu_gradient(dout[at:end], out[at:end], dx[at:end])
+def _relu_backward(workers: int, dout: Row, out: Row, dx: Row):
+    runs = runs_of(-(-dout.size // CHUNK), workers)
+    for worker in prange(workers):
+        for part in turns(runs, worker):
+            at, end = part * CHUNK, (part + 1) * CHUNK
+            relu_gradient(dout[at:end], out[at:end], dx[at:end])
 
 
 @Loop
-def _sigmoid_forward(x: Row, out: Row):
-    for part in prange(-(-x.size // CHUNK)):
-        at, end = part * CHUNK, (part + 1) * CHUNK
-        sigmoid(x[at:end], out[at:end])
+def _sigmoid_forward(workers: int, x: Row, out: Row):
+    runs = runs_of(-(-x.size // CHUNK), workers)
+    for worker in prange(workers):
+        for part in turns(runs, worker):
+            at, end = part * CHUNK, (part + 1) * CHUNK
+            sigmoid(x[at:end], out[at:end])
 
 
 @Loop
-def _sigmoid_backward(dout: Row, out: Row, dx: Row):
-    for part in prange(-(-dout.size // CHUNK)):
-        at, end = part * CHUNK, (part + 1) * CHUNK
-        sigmoid_gradient(dout[at:end], out[at:end], dx[at:end])
+def _sigmoid_backward(workers: int, dout: Row, out: Row, dx: Row):
+    runs = runs_of(-(-dout.size // CHUNK), workers)
+    for worker in prange(workers):
+        for part in turns(runs, worker):
+            at, end = part * CHUNK, (part + 1) * CHUNK
+            sigmoid_gradient(dout[at:end], out[at:end], dx[at:end])
 
 
 @inner

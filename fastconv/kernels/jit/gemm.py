@@ -8,7 +8,7 @@ Matrix Multiplication" (ACM TOMS 34, 2008). The NumPy twin is ../reference/gemm.
                 rows of a lie one after another (packed where a is transposed, but for FEW_LINES)
                 tile: MR rows times one line
 
-Up to THIN rows of a read b where it is, a few of its rows at a time.
+Small products, and those of up to THIN rows of a, read b where it is.
 """
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ from .lines import LINE_BYTES, fill, load, multiply_added, store, widened
 from .memory import SERIAL_WORK, threads_for
 from .rows import load_part, store_part
 from .tile import MR, tile
-from .turns import first_turn, take_number
+from .turns import runs_of, turns
 
 KC = 256       # a packed line of b, KC * 64 bytes, stays in L1
 MC = 120       # rows of a per task at most: MC * KC values stay in L2; a multiple of every MR
 NC = 32        # lines of b per task
 FEW_LINES = 8  # of b, so few that rows of a transposed a are not packed for them
+SMALL_WORK = 1 << 13  # multiply-adds, so few that to pack b and to give out tasks would take longer
 THIN = 8       # rows of a, so few that to pack b would take longer than the products
 THIN_LINES = 16    # lines of b per task,
 LONG_LINES = 256   # or, where b is so large that it comes from memory,
@@ -47,12 +48,15 @@ unsigned = np.uint64  # an index that Numba need not look at the sign of
 
 def gemm(a, b, bias, out, n_threads):
     """Write a (M,K) times b (K,N), any strides, plus bias (N,) or None, to out (M,N)."""
-    if n_threads > 1 and a.size * b.shape[1] < SERIAL_WORK:
+    work, is_in_rows = a.size * b.shape[1], b.strides[1] == b.itemsize
+    if work < SERIAL_WORK:
         n_threads = 1
-    if len(a) <= THIN and out.shape[1] * out.itemsize >= LINE_BYTES and b.strides[1] == b.itemsize:
+    if is_in_rows and work <= SMALL_WORK:
+        _small.on(1, out.dtype)(a, b, bias, out)
+    elif is_in_rows and len(a) <= THIN and out.shape[1] * out.itemsize >= LINE_BYTES:
         _thin.on(n_threads, out.dtype)(a, b, bias, out)
     else:
-        _gemm.on(n_threads, out.dtype)(a, b, bias, out, n_threads)
+        _gemm.on(n_threads, out.dtype)(a, b, bias, out)
 
 
 def bias_backward(dout, dbias, n_threads):
@@ -61,7 +65,7 @@ def bias_backward(dout, dbias, n_threads):
 
 
 @Loop
-def _gemm(a: Matrix, b: Matrix, bias: Row, out: Row, workers: int):
+def _gemm(workers: int, a: Matrix, b: Matrix, bias: Row, out: Row):
     M, K = a.shape
     N, lanes, x, w = b.shape[1], LINE_BYTES // out.itemsize, all_of(a), all_of(b)
     a_row, a_column = a.strides[0] // a.itemsize, a.strides[1] // a.itemsize
@@ -75,24 +79,52 @@ def _gemm(a: Matrix, b: Matrix, bias: Row, out: Row, workers: int):
     line_tasks, row_tasks = -(-lines // NC), -(-M // rows)
     for first in range(0, blocks, panel):
         last = min(first + panel, blocks)
-        for task in prange((last - first) * lines):
-            block, line = task // lines, task % lines
-            pack(w, b_row, b_column, N, K, (first + block) * KC, line, lanes, packed, block * lines * lanes * KC)
-        tasks, turn = row_tasks * line_tasks, first_turn()
+        runs = runs_of((last - first) * lines, workers)
+        for worker in prange(workers):
+            for task in turns(runs, worker):
+                block, line = task // lines, task % lines
+                pack(w, b_row, b_column, N, K, (first + block) * KC, line, lanes, packed, block * lines * lanes * KC)
+        runs = runs_of(row_tasks * line_tasks, workers)
         for worker in prange(workers):
             buffer = packed[size + worker * own : size + (worker + 1) * own]
-            task = take_number(turn)
-            while task < tasks:
+            for task in turns(runs, worker):
                 row, line = task // line_tasks * rows, task % line_tasks * NC
                 for block in range(first, last):
                     multiply_block(M, N, K, x, a_row, a_column, bias, block * KC, packed,
                                    (block - first) * lines * lanes * KC, row, min(M, row + rows), line,
                                    min(lines, line + NC), lanes, out, buffer)
-                task = take_number(turn)
 
 
 @Loop
-def _thin(a: Matrix, b: Matrix, bias: Row, out: Row):
+def _small(workers: int, a: Matrix, b: Matrix, bias: Row, out: Row):
+    M, K = a.shape
+    N, lanes, x, w, zero = b.shape[1], LINE_BYTES // out.itemsize, all_of(a), all_of(b), out.dtype.type(0)
+    a_row, a_column, b_row = a.strides[0] // a.itemsize, a.strides[1] // a.itemsize, b.strides[0] // b.itemsize
+    for column in range(0, N, lanes):
+        used = min(lanes, N - column)
+        start = load_part(bias, column, used, zero) if bias.size > 0 else fill(out, 0)
+        for row in range(0, M, 4):
+            four_rows(min(4, M - row), x, row * a_row, a_row, a_column, K, w, column, b_row, start, out,
+                      row * N + column, N, used)
+
+
+@inner
+def four_rows(rows, x, x_at, x_row, x_step, length, w, w_at, w_step, start, y, y_at, y_row, used):
+    """y = start + the products of one to four rows of x with a line of w; rows that are not there repeat the last."""
+    i, j, k, zero = min(1, rows - 1), min(2, rows - 1), min(3, rows - 1), w.dtype.type(0)
+    a = b = c = d = start
+    for step in range(length):
+        line, at = load_part(w, w_at + step * w_step, used, zero), x_at + step * x_step
+        a, b = multiply_added(a, x[at], line), multiply_added(b, x[at + i * x_row], line)
+        c, d = multiply_added(c, x[at + j * x_row], line), multiply_added(d, x[at + k * x_row], line)
+    store_part(y, y_at, a, used)
+    store_part(y, y_at + i * y_row, b, used)
+    store_part(y, y_at + j * y_row, c, used)
+    store_part(y, y_at + k * y_row, d, used)
+
+
+@Loop
+def _thin(workers: int, a: Matrix, b: Matrix, bias: Row, out: Row):
     M, K = a.shape
     N, lanes, x, w = b.shape[1], LINE_BYTES // out.itemsize, all_of(a), all_of(b)
     a_row, a_column, b_row = a.strides[0] // a.itemsize, a.strides[1] // a.itemsize, b.strides[0] // b.itemsize
@@ -103,13 +135,17 @@ def _thin(a: Matrix, b: Matrix, bias: Row, out: Row):
     lines = -(-N // lanes)
     line_tasks, parts = -(-lines // per_task), max(1, -(-K // depth))
     sums = out[:] if parts == 1 else np.empty(parts * M * N, out.dtype)
-    for task in prange(parts * line_tasks):
-        part, line = task // line_tasks, task % line_tasks * per_task
-        multiply_thin(M, N, x, a_row, a_column, w, b_row, bias, line, min(lines, line + per_task), part * depth,
-                      min(K, (part + 1) * depth), lanes, sums[part * M * N : (part + 1) * M * N])
+    runs = runs_of(parts * line_tasks, workers)
+    for worker in prange(workers):
+        for task in turns(runs, worker):
+            part, line = task // line_tasks, task % line_tasks * per_task
+            multiply_thin(M, N, x, a_row, a_column, w, b_row, bias, line, min(lines, line + per_task), part * depth,
+                          min(K, (part + 1) * depth), lanes, sums[part * M * N : (part + 1) * M * N])
     if parts > 1:
-        for row in prange(M):
-            add_thin(row, N, M * N, parts, sums, out)
+        runs = runs_of(M, workers)
+        for worker in prange(workers):
+            for row in turns(runs, worker):
+                add_thin(row, N, M * N, parts, sums, out)
 
 
 @inner
@@ -263,23 +299,25 @@ def multiply_block(M, N, K, a, a_row, a_column, bias, first, packed, packed_at, 
 
 
 @Loop
-def _sum_columns(dout: Row, M: int, N: int, dbias: Row):
+def _sum_columns(workers: int, dout: Row, M: int, N: int, dbias: Row):
     parts, lanes = -(-M // SUM_ROWS), LINE_BYTES // dout.itemsize
     whole = N // lanes * lanes
     sums = np.zeros((parts, N))
-    for part in prange(parts):
-        total, first, last = sums[part], part * SUM_ROWS, min(M, (part + 1) * SUM_ROWS)
-        for j in range(0, whole, lanes):
-            low, high = fill(total, 0), fill(total, 0)
-            for row in range(first, last):
-                line = load(dout, row * N + j)
-                low, high = low + widened(line, 0), high + widened(line, 1)
-            store(total, j, low)
-            if lanes == 16:
-                store(total, j + 8, high)
-        for j in range(whole, N):
-            for row in range(first, last):
-                total[j] += dout[row * N + j]
+    runs = runs_of(parts, workers)
+    for worker in prange(workers):
+        for part in turns(runs, worker):
+            total, first, last = sums[part], part * SUM_ROWS, min(M, (part + 1) * SUM_ROWS)
+            for j in range(0, whole, lanes):
+                low, high = fill(total, 0), fill(total, 0)
+                for row in range(first, last):
+                    line = load(dout, row * N + j)
+                    low, high = low + widened(line, 0), high + widened(line, 1)
+                store(total, j, low)
+                if lanes == 16:
+                    store(total, j + 8, high)
+            for j in range(whole, N):
+                for row in range(first, last):
+                    total[j] += dout[row * N + j]
     for j in range(N):
         all_of = 0.0
         for part in range(parts):

@@ -4,56 +4,64 @@
 """
 from __future__ import annotations
 
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Annotated
 
+import numba
 import numpy as np
 from numba import prange
 from numpy.lib.stride_tricks import as_strided
 
+from .arguments import Records, Row
 from .compile import Loop, inline, inner
 from .memory import flat, threads_for
+from .turns import runs_of, turns
 
 CHANNELS = 16  # per piece of col2im
 
-
-class Fold(NamedTuple):
-    """Images (n, c, h, w), their windows, and where they lie in memory."""
-
-    n: int
-    c: int
-    h: int
-    w: int
-    fh: int
-    fw: int
-    sh: int
-    sw: int
-    ph: int
-    pw: int
-    oh: int
-    ow: int
-    start: int       # in elements
-    image_step: int
-    c_step: int
-    h_step: int
-    w_step: int
+# images (n, c, h, w), their windows, and where they lie in memory
+FOLD = np.dtype([(name, np.int64) for name in (
+    "n",
+    "c",
+    "h",
+    "w",
+    "fh",
+    "fw",
+    "sh",
+    "sw",
+    "ph",
+    "pw",
+    "oh",
+    "ow",
+    "start",       # in elements
+    "image_step",
+    "c_step",
+    "h_step",
+    "w_step",
+)])
+Folds = Annotated[np.ndarray, Records(FOLD)]
 
 
 def im2col(x, filter_size, stride, pad, col, n_threads):
     """x (N,C,H,W), any strides, to col (N*OH*OW, C*FH*FW)."""
-    steps = [step // x.itemsize for step in x.strides]
-    _gather(threads_for(n_threads, col.size), _fold(x.shape, steps, filter_size, stride, pad), _memory(x), flat(col))
+    fold = _fold(x.shape, x.strides, x.itemsize, filter_size, stride, pad)
+    _gather.on(threads_for(n_threads, col.size), col.dtype)(fold, _memory(x), col)
 
 
 def col2im(col, filter_size, stride, pad, dx, n_threads):
     """col (N*OH*OW, C*FH*FW) to dx (N,C,H,W), C-contiguous; where windows overlap, their values add up."""
-    steps = [step // dx.itemsize for step in dx.strides]
-    _scatter(threads_for(n_threads, col.size), _fold(dx.shape, steps, filter_size, stride, pad), flat(col), flat(dx))
+    fold = _fold(dx.shape, dx.strides, dx.itemsize, filter_size, stride, pad)
+    _scatter.on(threads_for(n_threads, col.size), dx.dtype)(fold, col, dx)
 
 
-def _fold(shape, steps, filter_size, stride, pad):
+@lru_cache(maxsize=512)
+def _fold(shape, strides, item, filter_size, stride, pad):
+    steps = [step // item for step in strides]
     start = sum(-step * (size - 1) for step, size in zip(steps, shape, strict=True) if step < 0)
     oh, ow = ((shape[2 + i] + 2 * pad[i] - filter_size[i]) // stride[i] + 1 for i in range(2))
-    return Fold(*shape, *filter_size, *stride, *pad, oh, ow, start, *steps)
+    made = np.zeros(1, FOLD)
+    made[0] = (*shape, *filter_size, *stride, *pad, oh, ow, start, *steps)
+    return made.view(np.recarray) if numba.config.DISABLE_JIT else made
 
 
 def _memory(x):
@@ -66,20 +74,27 @@ def _memory(x):
 
 
 @Loop
-def _gather(s, x, col):
-    for row in prange(s.n * s.oh):
+def _gather(workers: int, fold: Folds, x: Row, col: Row):
+    runs = runs_of(fold[0].n * fold[0].oh, workers)
+    for worker in prange(workers):
+        s = fold[0]
         taps = np.empty(2 * s.fh * s.fw, np.int64)
-        gather_row(s, x, s.start + row // s.oh * s.image_step, row % s.oh, col, row * s.ow * s.c * s.fh * s.fw, taps)
+        for row in turns(runs, worker):
+            gather_row(s, x, s.start + row // s.oh * s.image_step, row % s.oh, col, row * s.ow * s.c * s.fh * s.fw,
+                       taps)
 
 
 @Loop
-def _scatter(s, col, dx):
-    chunks = -(-s.c // CHANNELS)
-    for piece in prange(s.n * chunks):
+def _scatter(workers: int, fold: Folds, col: Row, dx: Row):
+    chunks = -(-fold[0].c // CHANNELS)
+    runs = runs_of(fold[0].n * chunks, workers)
+    for worker in prange(workers):
+        s = fold[0]
         taps = np.empty(2 * s.fh * s.fw, np.int64)
-        first = piece % chunks * CHANNELS
-        scatter_image(s, col, piece // chunks * s.oh * s.ow * s.c * s.fh * s.fw, first, min(CHANNELS, s.c - first), dx,
-                      piece // chunks * s.image_step, taps)
+        for piece in turns(runs, worker):
+            first = piece % chunks * CHANNELS
+            scatter_image(s, col, piece // chunks * s.oh * s.ow * s.c * s.fh * s.fw, first, min(CHANNELS, s.c - first),
+                          dx, piece // chunks * s.image_step, taps)
 
 
 @inline

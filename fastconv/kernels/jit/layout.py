@@ -1,10 +1,11 @@
 """Where a plan's filters, and what their steps need, lie in its memory: a record for each layer, laid out by Python."""
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
+from .arguments import Records
 from .compile import both
 from .direct import PLACES
 from .gradient import gradient_buffer, gradient_places
@@ -42,6 +43,7 @@ FILTERS = np.dtype([(name, np.int64) for name in (
     "no_bias",            # as many zeros as the data gradient has outputs
     "sums",               # where the gradient stands among the lane's
 )])
+Filters = Annotated[np.ndarray, Records(FILTERS)]
 
 
 @both

@@ -12,6 +12,7 @@ from .exponential import exponential
 from .lines import LINE_BYTES, load, store
 from .memory import threads_for
 from .rows import line_max, line_sum, load_part, most, store_part
+from .turns import runs_of, turns
 
 TASK_SIZE = 1 << 12  # elements that make taking a task worth while
 
@@ -32,29 +33,35 @@ def softmax_loss_backward(y, t, dx, n_threads):
 
 
 @Loop
-def _softmax(x: Row, n: int, k: int, out: Row):
+def _softmax(workers: int, x: Row, n: int, k: int, out: Row):
     rows = task_rows(k)
-    for part in prange(-(-n // rows)):
-        for row in range(part * rows, min(n, (part + 1) * rows)):
-            softmax_row(x, row * k, k, out, row * k)
+    runs = runs_of(-(-n // rows), workers)
+    for worker in prange(workers):
+        for part in turns(runs, worker):
+            for row in range(part * rows, min(n, (part + 1) * rows)):
+                softmax_row(x, row * k, k, out, row * k)
 
 
 @Loop
-def _softmax_loss(x: Row, t: Labels, k: int, y: Row, loss: Row):
+def _softmax_loss(workers: int, x: Row, t: Labels, k: int, y: Row, loss: Row):
     rows = task_rows(k)
-    for part in prange(-(-t.size // rows)):
-        for row in range(part * rows, min(t.size, (part + 1) * rows)):
-            softmax_row(x, row * k, k, y, row * k)
-        for row in range(part * rows, min(t.size, (part + 1) * rows)):
-            loss[row] = cross_entropy(y[row * k + t[row]])
+    runs = runs_of(-(-t.size // rows), workers)
+    for worker in prange(workers):
+        for part in turns(runs, worker):
+            for row in range(part * rows, min(t.size, (part + 1) * rows)):
+                softmax_row(x, row * k, k, y, row * k)
+            for row in range(part * rows, min(t.size, (part + 1) * rows)):
+                loss[row] = cross_entropy(y[row * k + t[row]])
 
 
 @Loop
-def _difference(y: Row, t: Labels, k: int, dx: Row):
+def _difference(workers: int, y: Row, t: Labels, k: int, dx: Row):
     rows = task_rows(k)
-    for part in prange(-(-t.size // rows)):
-        for row in range(part * rows, min(t.size, (part + 1) * rows)):
-            difference(y, row * k, k, t[row], y.dtype.type(t.size), dx)
+    runs = runs_of(-(-t.size // rows), workers)
+    for worker in prange(workers):
+        for part in turns(runs, worker):
+            for row in range(part * rows, min(t.size, (part + 1) * rows)):
+                difference(y, row * k, k, t[row], y.dtype.type(t.size), dx)
 
 
 @inner

@@ -2,13 +2,17 @@
 memory. The NumPy twin is ../reference/lrn.py; how the windows lie is drawn in ../native/response.pxd."""
 from __future__ import annotations
 
+from typing import Annotated
+
 import numba
 import numpy as np
 from numba import prange
 
+from .arguments import Records, Row
 from .compile import Loop, inline
 from .lines import lanes_of, load, root, store
-from .memory import flat, threads_for
+from .memory import threads_for
+from .turns import runs_of, turns
 
 TASK_SIZE = 1 << 13  # elements of a task
 
@@ -23,6 +27,9 @@ RESPONSE = np.dtype([*((name, np.int64) for name in (
     "share",   # alpha / n
     "beta",
 ))])
+
+
+Responses = Annotated[np.ndarray, Records(RESPONSE)]
 
 
 def response_record(c, n, k, alpha, beta):
@@ -40,34 +47,38 @@ def response_size(record):
 def lrn_forward(x, n, k, alpha, beta, out, n_threads):
     """out = x / (k + alpha/n * sum of x^2 over n channels)^beta; x, out (N,H,W,C)."""
     rule = response_record(x.shape[3], n, k, alpha, beta)
-    _forward(threads_for(n_threads, x.size), rule, response_size(rule[0]), flat(x), flat(out))
+    _forward.on(threads_for(n_threads, x.size), x.dtype)(rule, response_size(rule[0]), x, out)
 
 
 def lrn_backward(dout, x, n, k, alpha, beta, dx, n_threads):
     """dx = dout/scale^beta - 2*alpha/n*beta * x * sum(dout*x/scale^(beta+1)) over the channels whose windows hold x."""
     rule = response_record(x.shape[3], n, k, alpha, beta)
-    _backward(threads_for(n_threads, x.size), rule, response_size(rule[0]), flat(dout), flat(x), flat(dx))
+    _backward.on(threads_for(n_threads, x.size), x.dtype)(rule, response_size(rule[0]), dout, x, dx)
 
 
 @Loop
-def _forward(rule, scratch_size, x, out):
+def _forward(workers: int, rule: Responses, scratch_size: int, x: Row, out: Row):
     c = rule[0].c
     width = max(1, TASK_SIZE // max(c, 1)) * c
-    for part in prange(-(-x.size // max(width, 1))):
+    runs = runs_of(-(-x.size // max(width, 1)), workers)
+    for worker in prange(workers):
         scratch = np.empty(scratch_size, x.dtype)
-        for at in range(part * width, min(x.size, (part + 1) * width), c):
-            normalize_responses(rule[0], x[at : at + c], scratch, out[at : at + c])
+        for part in turns(runs, worker):
+            for at in range(part * width, min(x.size, (part + 1) * width), c):
+                normalize_responses(rule[0], x[at : at + c], scratch, out[at : at + c])
 
 
 @Loop
-def _backward(rule, scratch_size, dout, x, dx):
+def _backward(workers: int, rule: Responses, scratch_size: int, dout: Row, x: Row, dx: Row):
     c = rule[0].c
     width = max(1, TASK_SIZE // max(c, 1)) * c
-    for part in prange(-(-x.size // max(width, 1))):
+    runs = runs_of(-(-x.size // max(width, 1)), workers)
+    for worker in prange(workers):
         scratch = np.empty(scratch_size, x.dtype)
-        for at in range(part * width, min(x.size, (part + 1) * width), c):
-            end = at + c
-            response_gradient(rule[0], dout[at:end], x[at:end], scratch, dx[at:end])
+        for part in turns(runs, worker):
+            for at in range(part * width, min(x.size, (part + 1) * width), c):
+                end = at + c
+                response_gradient(rule[0], dout[at:end], x[at:end], scratch, dx[at:end])
 
 
 @inline

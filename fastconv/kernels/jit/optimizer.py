@@ -8,6 +8,7 @@ from .arguments import Row
 from .compile import Loop, inner
 from .float_mode import flush_denormals, restore_mode
 from .memory import threads_for
+from .turns import runs_of, turns
 
 CHUNK = 1 << 13  # elements per task
 EPSILON = 1e-7
@@ -46,42 +47,52 @@ def adam_update(grad, lr_t, beta1, beta2, param, m, v, n_threads):
 
 
 @Loop
-def _sgd(grad: Row, lr: float, param: Row):
-    for part in prange(-(-param.size // CHUNK)):
-        at, end = part * CHUNK, (part + 1) * CHUNK
-        sgd(grad[at:end], param.dtype.type(lr), param[at:end])
+def _sgd(workers: int, grad: Row, lr: float, param: Row):
+    runs = runs_of(-(-param.size // CHUNK), workers)
+    for worker in prange(workers):
+        for part in turns(runs, worker):
+            at, end = part * CHUNK, (part + 1) * CHUNK
+            sgd(grad[at:end], param.dtype.type(lr), param[at:end])
 
 
 @Loop
-def _momentum(grad: Row, lr: float, momentum: float, param: Row, v: Row):
-    for part in prange(-(-param.size // CHUNK)):
-        at, end = part * CHUNK, (part + 1) * CHUNK
-        heavy_ball(grad[at:end], param.dtype.type(lr), param.dtype.type(momentum), param[at:end], v[at:end])
+def _momentum(workers: int, grad: Row, lr: float, momentum: float, param: Row, v: Row):
+    runs = runs_of(-(-param.size // CHUNK), workers)
+    for worker in prange(workers):
+        for part in turns(runs, worker):
+            at, end = part * CHUNK, (part + 1) * CHUNK
+            heavy_ball(grad[at:end], param.dtype.type(lr), param.dtype.type(momentum), param[at:end], v[at:end])
 
 
 @Loop
-def _nesterov(grad: Row, lr: float, momentum: float, param: Row, v: Row):
+def _nesterov(workers: int, grad: Row, lr: float, momentum: float, param: Row, v: Row):
     kind = param.dtype.type
-    for part in prange(-(-param.size // CHUNK)):
-        at, end = part * CHUNK, (part + 1) * CHUNK
-        nesterov(grad[at:end], kind(lr), kind((1 + momentum) * lr), kind(momentum), kind(momentum * momentum),
-                 param[at:end], v[at:end])
+    runs = runs_of(-(-param.size // CHUNK), workers)
+    for worker in prange(workers):
+        for part in turns(runs, worker):
+            at, end = part * CHUNK, (part + 1) * CHUNK
+            nesterov(grad[at:end], kind(lr), kind((1 + momentum) * lr), kind(momentum), kind(momentum * momentum),
+                     param[at:end], v[at:end])
 
 
 @Loop
-def _scaled(grad: Row, lr: float, decay: float, gain: float, param: Row, h: Row):
+def _scaled(workers: int, grad: Row, lr: float, decay: float, gain: float, param: Row, h: Row):
     kind = param.dtype.type
-    for part in prange(-(-param.size // CHUNK)):
-        at, end = part * CHUNK, (part + 1) * CHUNK
-        scaled(grad[at:end], kind(lr), kind(decay), kind(gain), kind(EPSILON), param[at:end], h[at:end])
+    runs = runs_of(-(-param.size // CHUNK), workers)
+    for worker in prange(workers):
+        for part in turns(runs, worker):
+            at, end = part * CHUNK, (part + 1) * CHUNK
+            scaled(grad[at:end], kind(lr), kind(decay), kind(gain), kind(EPSILON), param[at:end], h[at:end])
 
 
 @Loop
-def _adam(grad: Row, lr: float, gain1: float, gain2: float, param: Row, m: Row, v: Row):
+def _adam(workers: int, grad: Row, lr: float, gain1: float, gain2: float, param: Row, m: Row, v: Row):
     kind = param.dtype.type
-    for part in prange(-(-param.size // CHUNK)):
-        at, end = part * CHUNK, (part + 1) * CHUNK
-        adam(grad[at:end], kind(lr), kind(gain1), kind(gain2), kind(EPSILON), param[at:end], m[at:end], v[at:end])
+    runs = runs_of(-(-param.size // CHUNK), workers)
+    for worker in prange(workers):
+        for part in turns(runs, worker):
+            at, end = part * CHUNK, (part + 1) * CHUNK
+            adam(grad[at:end], kind(lr), kind(gain1), kind(gain2), kind(EPSILON), param[at:end], m[at:end], v[at:end])
 
 
 @inner

@@ -4,21 +4,29 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
+from .arguments import Row
 from .compile import Loop, inline, inner
 from .direct import pack_bias, pack_line
 from .gradient import add_lanes
+from .layout import Filters
 from .lines import load, store, zero
+from .sweep import Sweeps
+from .turns import runs_of, turns
 from .winograd import HALF, POINTS, tiling, usual_block
 from .winograd_sweep import transform_line
 
 
 @Loop
-def pack(table, number, sweeps, weight, bias, weights):
+def pack(workers: int, table: Filters, number: int, sweeps: Sweeps, weight: Row, bias: Row, weights: Row):
     """Pack the lines of one layer's filters, forward and of every phase of its data gradient."""
-    for line in prange(table[number].lines):
-        pack_forward(table[number], sweeps, line, weight, bias, weights)
-    for task in prange(table[number].phases * table[number].back_lines):
-        pack_back(table[number], sweeps, task, weight, weights)
+    runs = runs_of(table[number].lines, workers)
+    for worker in prange(workers):
+        for line in turns(runs, worker):
+            pack_forward(table[number], sweeps, line, weight, bias, weights)
+    runs = runs_of(table[number].phases * table[number].back_lines, workers)
+    for worker in prange(workers):
+        for task in turns(runs, worker):
+            pack_back(table[number], sweeps, task, weight, weights)
 
 
 @inner
@@ -88,10 +96,13 @@ def pack_rows(f, line, weight, weights):
 
 
 @Loop
-def reduce(table, number, sweeps, sums, lanes, lane_size, dweight, dbias):
+def reduce(workers: int, table: Filters, number: int, sweeps: Sweeps, sums: Row, lanes: int, lane_size: int,
+           dweight: Row, dbias: Row):
     """Add the lanes' gradients of one layer, in order, into dweight and dbias."""
-    for line in prange(table[number].lines):
-        reduce_line(table[number], sweeps, line, sums, lanes, lane_size, dweight, dbias)
+    runs = runs_of(table[number].lines, workers)
+    for worker in prange(workers):
+        for line in turns(runs, worker):
+            reduce_line(table[number], sweeps, line, sums, lanes, lane_size, dweight, dbias)
 
 
 @inner

@@ -140,13 +140,18 @@ def depthwise_taps(taps):
     return run
 
 
-def first_turn():
-    return np.zeros(1, np.int64)
+def runs_of(tasks, workers):
+    ends = np.arange(workers + 1) * tasks // workers
+    runs = np.zeros((workers, 16), np.int64)
+    runs[:, 0], runs[:, 1] = ends[:-1], ends[1:]
+    return runs.reshape(-1)
 
 
-def take_number(counter):
-    counter[0] += 1
-    return counter[0] - 1
+def take_task(runs, at):
+    if runs[at] == runs[at + 1]:
+        return -1
+    runs[at] += 1
+    return runs[at] - 1
 
 
 def add_blocks(sums, x, first, blocks):

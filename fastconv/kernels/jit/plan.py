@@ -31,7 +31,7 @@ from .packing import pack, reduce
 from .plan_state import COLUMNS, KINDS, MAP, STEP, Batch, Chunk, Memory, Tables, number_of, start_of, table
 from .plan_steps import run_step
 from .sweep import records
-from .turns import take_number
+from .turns import runs_of, turns
 from .windows import POOL, pool_record
 
 LANES = 16           # private gradients at most, each of some images
@@ -99,8 +99,8 @@ class Plan:
             for number, (weight, bias, scale) in enumerate(parameters):
                 if scale is not None:
                     weight = weight * scale.reshape(-1, 1, 1, 1)
-                pack(n_threads, self._tables.filters, number, self._tables.sweeps, flat(weight),
-                     none(self._real) if bias is None else flat(bias), self._weights)
+                pack.on(n_threads, self._real)(self._tables.filters, number, self._tables.sweeps,
+                                               np.ascontiguousarray(weight), bias, self._weights)
             self._packed = now
         batch = self._batch(x, images, cut, workers, index, labels, soft, y, losses, keys)
         self._run(batch, workers, n_threads)
@@ -109,20 +109,17 @@ class Plan:
                 if row >= 2 and array.flags.writeable:
                     array[...] = self._values_of(at)[row]
         for number, (dweight, dbias) in enumerate(gradients or ()):
-            reduce(n_threads, self._tables.filters, number, self._tables.sweeps, self._sums, cut, self._sums_size,
-                   flat(dweight), flat(dbias))
+            reduce.on(n_threads, self._real)(self._tables.filters, number, self._tables.sweeps, self._sums, cut,
+                                             self._sums_size, dweight, dbias)
 
     def _run(self, batch: Batch, workers: int, n_threads: int) -> None:
         memory = Memory(self._values, self._values.view(np.uint8), self._scratch, self._places,
                         self._weights, self._sums, self._column_values, self._column_sums)
-        counter = np.zeros(1, np.int64)
         first = 0
         while first < len(self._steps):
             last = next((i + 1 for i in range(first, len(self._steps)) if self._steps[i][0] in ENDS), len(self._steps))
             for lane, last_lane, chunk, last_chunk in self._rounds(batch, workers):
-                counter[0] = lane
-                _run_lanes(workers, counter, last_lane, workers, first, last, chunk, last_chunk, self._tables, batch,
-                           memory)
+                _run_lanes(workers, lane, last_lane, first, last, chunk, last_chunk, self._tables, batch, memory)
             name, at, a = self._steps[last - 1]
             if name in ENDS:
                 m, count = self._maps[a], self._counts[at]
@@ -174,26 +171,29 @@ class Plan:
 
 
 @Loop
-def _add_up(x: Row, sums: Words, at: int):
+def _add_up(workers: int, x: Row, sums: Words, at: int):
     """Write the checksum of each piece of an array to sums[at:]."""
-    for piece in prange(-(-x.size // PIECE)):
-        sums[at + piece] = checksum(x, piece * PIECE, min(x.size, (piece + 1) * PIECE))
+    runs = runs_of(-(-x.size // PIECE), workers)
+    for worker in prange(workers):
+        for piece in turns(runs, worker):
+            sums[at + piece] = checksum(x, piece * PIECE, min(x.size, (piece + 1) * PIECE))
 
 
 @Loop
-def _run_lanes(counter, last_lane, workers, first_step, last_step, first_chunk, last_chunk, tables, batch, memory):
+def _run_lanes(workers, first_lane, last_lane, first_step, last_step, first_chunk, last_chunk, tables, batch, memory):
+    runs = runs_of(last_lane - first_lane, workers)
     for worker in prange(workers):
-        run_worker(worker, counter, last_lane, first_step, last_step, first_chunk, last_chunk, tables, batch, memory)
+        run_worker(runs, worker, first_lane, first_step, last_step, first_chunk, last_chunk, tables, batch, memory)
 
 
 @once
-def run_worker(worker, counter, last_lane, first_step, last_step, first_chunk, last_chunk, tables, batch, memory):
+def run_worker(runs, worker, first_lane, first_step, last_step, first_chunk, last_chunk, tables, batch, memory):
     """Take one lane after another, and its images through the steps, a chunk at a time."""
     mode = flush_denormals()
     scratch = memory.scratch[worker * batch.scratch_size : (worker + 1) * batch.scratch_size]
     places = memory.places[worker * batch.places_size : (worker + 1) * batch.places_size]
-    lane = take_number(counter)
-    while lane < last_lane:
+    for turn in turns(runs, worker):
+        lane = first_lane + turn
         first = start_of(lane, batch.images, batch.lanes)
         images = start_of(lane + 1, batch.images, batch.lanes) - first
         chunks = -(-images // batch.most)
@@ -202,7 +202,6 @@ def run_worker(worker, counter, last_lane, first_step, last_step, first_chunk, l
             k = Chunk(first + begin, start_of(i + 1, images, chunks) - begin, lane, worker * batch.local_bytes, i == 0)
             for number in range(first_step, last_step):
                 run_step(tables.steps[number], tables, batch, memory, k, scratch, places)
-        lane = take_number(counter)
     restore_mode(mode)
 
 

@@ -9,6 +9,7 @@ from numba import prange
 from .arguments import Row
 from .compile import Loop
 from .memory import threads_for
+from .turns import runs_of, turns
 from .windows import Pools, average_gradient, average_row, clear, max_gradient, max_row, pool_record
 
 CHANNELS = 64  # per piece of a backward pass
@@ -41,40 +42,48 @@ def average_pooling_backward(dout, window, stride, pad, dx, n_threads):
 
 
 @Loop
-def _max_forward(pool: Pools, rows: int, x: Row, out: Row):
-    for row in prange(rows):
-        p = pool[0]
-        max_row(p, x, row // p.oh * p.h * p.x_row, row % p.oh, out, row * p.out_row)
+def _max_forward(workers: int, pool: Pools, rows: int, x: Row, out: Row):
+    runs = runs_of(rows, workers)
+    for worker in prange(workers):
+        for row in turns(runs, worker):
+            p = pool[0]
+            max_row(p, x, row // p.oh * p.h * p.x_row, row % p.oh, out, row * p.out_row)
 
 
 @Loop
-def _average_forward(pool: Pools, rows: int, x: Row, out: Row):
-    for row in prange(rows):
-        p = pool[0]
-        average_row(p, x, row // p.oh * p.h * p.x_row, row % p.oh, out, row * p.out_row)
+def _average_forward(workers: int, pool: Pools, rows: int, x: Row, out: Row):
+    runs = runs_of(rows, workers)
+    for worker in prange(workers):
+        for row in turns(runs, worker):
+            p = pool[0]
+            average_row(p, x, row // p.oh * p.h * p.x_row, row % p.oh, out, row * p.out_row)
 
 
 # One piece per image and CHANNELS channels: windows may overlap, pieces don't.
 
 @Loop
-def _max_backward(pool: Pools, images: int, dout: Row, x: Row, out: Row, dx: Row):
+def _max_backward(workers: int, pool: Pools, images: int, dout: Row, x: Row, out: Row, dx: Row):
     chunks = -(-pool[0].c // CHANNELS)
-    for piece in prange(images * chunks):
-        p = pool[0]
-        first = piece % chunks * CHANNELS
-        image, result = piece // chunks * p.h * p.x_row + first, piece // chunks * p.oh * p.out_row + first
-        channels = min(CHANNELS, p.c - first)
-        clear(p, dx, image, channels)
-        max_gradient(p, dout, result, x, image, out, result, dx, image, channels)
+    runs = runs_of(images * chunks, workers)
+    for worker in prange(workers):
+        for piece in turns(runs, worker):
+            p = pool[0]
+            first = piece % chunks * CHANNELS
+            image, result = piece // chunks * p.h * p.x_row + first, piece // chunks * p.oh * p.out_row + first
+            channels = min(CHANNELS, p.c - first)
+            clear(p, dx, image, channels)
+            max_gradient(p, dout, result, x, image, out, result, dx, image, channels)
 
 
 @Loop
-def _average_backward(pool: Pools, images: int, dout: Row, dx: Row):
+def _average_backward(workers: int, pool: Pools, images: int, dout: Row, dx: Row):
     chunks = -(-pool[0].c // CHANNELS)
-    for piece in prange(images * chunks):
-        p = pool[0]
-        first = piece % chunks * CHANNELS
-        image, result = piece // chunks * p.h * p.x_row + first, piece // chunks * p.oh * p.out_row + first
-        channels = min(CHANNELS, p.c - first)
-        clear(p, dx, image, channels)
-        average_gradient(p, dout, result, dx, image, channels)
+    runs = runs_of(images * chunks, workers)
+    for worker in prange(workers):
+        for piece in turns(runs, worker):
+            p = pool[0]
+            first = piece % chunks * CHANNELS
+            image, result = piece // chunks * p.h * p.x_row + first, piece // chunks * p.oh * p.out_row + first
+            channels = min(CHANNELS, p.c - first)
+            clear(p, dx, image, channels)
+            average_gradient(p, dout, result, dx, image, channels)

@@ -11,11 +11,12 @@ Compiled functions read a sweep as a record (`SWEEP`), Python makes it with `swe
 """
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numba
 import numpy as np
 
+from .arguments import Records
 from .compile import inline, inner
 from .lines import copy, zero
 
@@ -59,6 +60,7 @@ SWEEP = np.dtype([("h", AXIS), ("w", AXIS), *((name, np.int64) for name in (
     "rows",            # grid rows per band
     "bands",           # per image
 ))])
+Sweeps = Annotated[np.ndarray, Records(SWEEP)]
 
 
 class Axis(NamedTuple):

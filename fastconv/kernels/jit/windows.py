@@ -63,15 +63,13 @@ def max_row(p, x, x_at, oh, out, out_at):
     lanes = LINE_BYTES // x.itemsize
     whole = c // lanes * lanes
     h0, h1 = inside(oh * p.sh - p.top, p.ph, p.h)
+    if h1 - h0 == pw == 2 and left == 0 and (p.ow - 1) * sw + 2 <= width and whole == c:
+        max_squares(p.ow, c, sw, x_row, x, x_at + h0 * x_row, out, out_at)
+        return
     for ow in range(p.ow):
         w0, w1 = inside(ow * sw - left, pw, width)
         first, to = x_at + h0 * x_row + w0 * c, out_at + ow * c
         for k in range(0, whole, lanes):
-            if h1 - h0 == 2 and w1 - w0 == 2:  # the usual window, without loops
-                at, below = first + k, first + x_row + k
-                best = larger(larger(load(x, at), load(x, at + c)), load(x, below))
-                store(out, to + k, larger(best, load(x, below + c)))
-                continue
             best = fill(out, -np.inf)
             for h in range(h1 - h0):
                 for w in range(w1 - w0):
@@ -84,6 +82,17 @@ def max_row(p, x, x_at, oh, out, out_at):
                     value = x[first + h * x_row + w * c + k]
                     most = value if value > most or value != value else most
             out[to + k] = most
+
+
+@inner
+def max_squares(count, c, step, x_row, x, at, out, to):
+    """Write so many maxima of 2x2 pixels of whole lines: the usual windows."""
+    for _ in range(count):
+        for k in range(at, at + c, LINE_BYTES // x.itemsize):
+            best = larger(larger(load(x, k), load(x, k + c)), load(x, k + x_row))
+            store(out, to, larger(best, load(x, k + x_row + c)))
+            to += LINE_BYTES // x.itemsize
+        at += step * c
 
 
 @inner
