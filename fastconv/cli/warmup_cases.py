@@ -135,7 +135,7 @@ def both_variants() -> Iterator[None]:
     from ..kernels.jit.compile import Loop
     on = Loop.on
 
-    def both(loop: Any, n_threads: int, dtype: Any = None) -> Callable[..., Any]:
+    def both(loop: Any, n_threads: int, dtype: Any = None, *work: int) -> Callable[..., Any]:
         def run(*arguments: Any) -> Any:
             on(loop, 1, dtype)(*arguments)
             return on(loop, 2, dtype)(*arguments)

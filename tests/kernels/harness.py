@@ -45,7 +45,7 @@ def shared(backend, n_threads):
         return contextlib.nullcontext()
     from fastconv.kernels.jit.compile import Loop
     on = Loop.on
-    return mock.patch.object(Loop, "on", lambda loop, _, dtype=None: on(loop, n_threads, dtype))
+    return mock.patch.object(Loop, "on", lambda loop, _, dtype=None, *work: on(loop, n_threads, dtype))
 
 
 def assert_close(actual, expected, bound):

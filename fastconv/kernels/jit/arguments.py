@@ -77,7 +77,9 @@ def _borrow(kind, obj, c):
 
     Numba itself would count one more reference, in memory of its own for each array and call.
     """
-    array = make_array(kind)(c.context, c.builder)
+    with c.builder.goto_entry_block():
+        memory = c.builder.alloca(c.context.get_value_type(kind))  # alloca_once would fill it, twice
+    array = make_array(kind)(c.context, c.builder, ref=memory)
     take = ir.FunctionType(ir.IntType(32), [c.pyapi.pyobj, c.pyapi.voidptr])
     adapt = cgutils.get_or_insert_function(c.builder.module, take, "numba_adapt_ndarray")
     failed = c.builder.call(adapt, (obj, c.builder.bitcast(array._getpointer(), c.pyapi.voidptr)))

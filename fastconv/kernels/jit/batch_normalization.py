@@ -12,7 +12,6 @@ from numba import prange
 from .arguments import Row
 from .compile import Loop, inline, inner
 from .lines import LINE_BYTES, load, store
-from .memory import threads_for
 from .rows import load_part, store_part
 from .turns import runs_of, turns
 
@@ -22,22 +21,22 @@ TASK_SIZE = 1 << 13  # elements of a task where nothing is summed
 
 def batch_normalization_forward(x, gamma, beta, eps, out, mean, var, n_threads):
     """Write the batch's mean and biased variance (D,) and out = gamma*(x - mean)/sqrt(var + eps) + beta (M,D)."""
-    (m, d), n_threads = x.shape, threads_for(n_threads, x.size)
-    _statistics.on(n_threads, x.dtype)(x, m, d, mean, var)
-    _normalize.on(n_threads, x.dtype)(x, m, d, gamma, beta, mean, var, eps, out)
+    m, d = x.shape
+    _statistics.on(n_threads, x.dtype, x.size)(x, m, d, mean, var)
+    _normalize.on(n_threads, x.dtype, x.size)(x, m, d, gamma, beta, mean, var, eps, out)
 
 
 def batch_normalization_inference(x, gamma, beta, mean, var, eps, out, n_threads):
     """out = gamma*(x - mean)/sqrt(var + eps) + beta with given statistics."""
     m, d = x.shape
-    _normalize.on(threads_for(n_threads, x.size), x.dtype)(x, m, d, gamma, beta, mean, var, eps, out)
+    _normalize.on(n_threads, x.dtype, x.size)(x, m, d, gamma, beta, mean, var, eps, out)
 
 
 def batch_normalization_backward(dout, x, gamma, mean, var, eps, dx, dgamma, dbeta, n_threads):
     """With xn = (x - mean)/std: dbeta = sum dout, dgamma = sum dout*xn,
     dx = gamma/std * (dout - dbeta/M - xn*dgamma/M)."""
     m, d = x.shape
-    _gradient.on(threads_for(n_threads, x.size), x.dtype)(dout, x, m, d, gamma, mean, var, eps, dx, dgamma, dbeta)
+    _gradient.on(n_threads, x.dtype, x.size)(dout, x, m, d, gamma, mean, var, eps, dx, dgamma, dbeta)
 
 
 @Loop

@@ -17,6 +17,7 @@ from numba.np.ufunc import parallel
 
 from .apart import Apart
 from .arguments import Kind, kinds, plain_arguments
+from .memory import SERIAL_SIZE
 
 # a * b + c may be rounded once; nothing that assumes away nan or inf, and no sum in another order
 FASTMATH = {"contract"}
@@ -55,10 +56,15 @@ class Loop:
         """Run it on so many threads."""
         return self.on(n_threads)(*arguments)
 
-    def on(self, n_threads: int, dtype: Any = None) -> Callable[..., Any]:
-        """Return what runs the loop on so many threads; where its parameters are annotated, in floats of this dtype."""
-        shares = n_threads > 1 and self.is_shared
-        return partial(self._share, n_threads, dtype) if shares else self._alone[dtype]
+    def on(self, n_threads: int, dtype: Any = None, work: int = SERIAL_SIZE, serial: int = SERIAL_SIZE
+           ) -> Callable[..., Any]:
+        """Return what runs the loop on so many threads, on one where there is less work than `serial`.
+
+        Where its parameters are annotated, `dtype` is that of its floats.
+        """
+        if n_threads < 2 or work < serial or not self.is_shared:
+            return self._alone[dtype]
+        return partial(self._share, n_threads, dtype)
 
     def _share(self, n_threads: int, dtype: Any, *arguments: Any) -> Any:
         workers = threads.take(n_threads)

@@ -19,7 +19,7 @@ from .compile import Loop, inner
 from .direct import PLACES, pack_bias, pack_line, sweep_band
 from .gradient import add_lanes, gradient_buffer, gradient_lane, gradient_places
 from .lines import LINE_BYTES, load, store, zero
-from .memory import SERIAL_WORK, threads_for
+from .memory import SERIAL_WORK
 from .scratch import aligned
 from .sweep import Sweeps, band_size, forward_axis, phase_axis, records, split_rows, sweep
 from .tile import MR
@@ -87,7 +87,7 @@ def convolution_backward_weight(x, dout, stride, pad, dilation, groups, dweight,
     and dbias (FN,)."""
     shapes = x.shape, dweight.shape, stride, pad, dilation, groups, dout.shape, x.itemsize
     job = _gradient_job(*shapes, settings.winograd)
-    how = threads_for(n_threads, job.work, SERIAL_WORK), x.dtype
+    how = n_threads, x.dtype, job.work, SERIAL_WORK
     arrays = x, dout, x.shape[0], dweight.shape[2] * dweight.shape[3], dweight, dbias
     if job.winograd:
         if job.together:
@@ -106,7 +106,7 @@ def convolution_backward_weight(x, dout, stride, pad, dilation, groups, dweight,
 def _sweep(job, source, weight, bias, output_step, channel_step, out, n_threads):
     if job is None:
         return
-    how = threads_for(n_threads, job.work, SERIAL_WORK), out.dtype
+    how = n_threads, out.dtype, job.work, SERIAL_WORK
     arrays = (source, source.shape[0], weight, bias, weight.size // job.groups, output_step, channel_step,
               weight.shape[3])
     if job.winograd and settings.winograd:

@@ -6,7 +6,6 @@ from numba import prange
 
 from .arguments import Flags, Row, Word
 from .compile import Loop, inner
-from .memory import threads_for
 from .philox import dropout_range, dropout_threshold
 from .turns import runs_of, turns
 
@@ -20,12 +19,12 @@ def dropout_forward(x, key, ratio, mask, out, n_threads):
 
 def dropout_part(x, first, key, ratio, mask, out, n_threads):
     """dropout_forward of a part of an array: x[0] is its element `first`."""
-    _forward.on(threads_for(n_threads, x.size), x.dtype)(x, first, key, dropout_threshold(ratio), mask, out)
+    _forward.on(n_threads, x.dtype, x.size)(x, first, key, dropout_threshold(ratio), mask, out)
 
 
 def dropout_backward(dout, mask, dx, n_threads):
     """dx = dout * mask."""
-    _backward.on(threads_for(n_threads, dout.size), dout.dtype)(dout, mask, dx)
+    _backward.on(n_threads, dout.dtype, dout.size)(dout, mask, dx)
 
 
 @Loop

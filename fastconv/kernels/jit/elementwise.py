@@ -7,7 +7,6 @@ from numba import prange
 from .arguments import Row
 from .compile import Loop, inner
 from .exponential import exponential
-from .memory import threads_for
 from .turns import runs_of, turns
 
 CHUNK = 1 << 14  # elements per task
@@ -15,22 +14,22 @@ CHUNK = 1 << 14  # elements per task
 
 def relu_forward(x, out, n_threads):
     """out = 0 where x <= 0, else x; nan passes."""
-    _relu_forward.on(threads_for(n_threads, x.size), x.dtype)(x, out)
+    _relu_forward.on(n_threads, x.dtype, x.size)(x, out)
 
 
 def relu_backward(dout, out, dx, n_threads):
     """dx = 0 where out <= 0, else dout; out is what relu_forward wrote."""
-    _relu_backward.on(threads_for(n_threads, dout.size), dout.dtype)(dout, out, dx)
+    _relu_backward.on(n_threads, dout.dtype, dout.size)(dout, out, dx)
 
 
 def sigmoid_forward(x, out, n_threads):
     """out = 1 / (1 + exp(-x))."""
-    _sigmoid_forward.on(threads_for(n_threads, x.size), x.dtype)(x, out)
+    _sigmoid_forward.on(n_threads, x.dtype, x.size)(x, out)
 
 
 def sigmoid_backward(dout, out, dx, n_threads):
     """dx = dout * (1 - out) * out; out is what sigmoid_forward wrote."""
-    _sigmoid_backward.on(threads_for(n_threads, dout.size), dout.dtype)(dout, out, dx)
+    _sigmoid_backward.on(n_threads, dout.dtype, dout.size)(dout, out, dx)
 
 
 @Loop

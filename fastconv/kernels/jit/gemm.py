@@ -18,7 +18,7 @@ from numba import prange
 from .arguments import Matrix, Row, all_of
 from .compile import Loop, inner
 from .lines import LINE_BYTES, fill, load, multiply_added, store, widened
-from .memory import SERIAL_WORK, threads_for
+from .memory import SERIAL_WORK
 from .rows import load_part, store_part
 from .tile import MR, tile
 from .turns import runs_of, turns
@@ -48,20 +48,19 @@ unsigned = np.uint64  # an index that Numba need not look at the sign of
 
 def gemm(a, b, bias, out, n_threads):
     """Write a (M,K) times b (K,N), any strides, plus bias (N,) or None, to out (M,N)."""
-    work, is_in_rows = a.size * b.shape[1], b.strides[1] == b.itemsize
-    if work < SERIAL_WORK:
-        n_threads = 1
-    if is_in_rows and work <= SMALL_WORK:
-        _small.on(1, out.dtype)(a, b, bias, out)
-    elif is_in_rows and len(a) <= THIN and out.shape[1] * out.itemsize >= LINE_BYTES:
-        _thin.on(n_threads, out.dtype)(a, b, bias, out)
+    work = a.size * b.shape[1]
+    if work <= SMALL_WORK:
+        loop = _small
+    elif len(a) <= THIN and out.shape[1] * out.itemsize >= LINE_BYTES and b.strides[1] == b.itemsize:
+        loop = _thin
     else:
-        _gemm.on(n_threads, out.dtype)(a, b, bias, out)
+        loop = _gemm
+    loop.on(n_threads, out.dtype, work, SERIAL_WORK)(a, b, bias, out)
 
 
 def bias_backward(dout, dbias, n_threads):
     """Write the column sums of dout (M,N) to dbias (N,)."""
-    _sum_columns.on(threads_for(n_threads, dout.size), dout.dtype)(dout, *dout.shape, dbias)
+    _sum_columns.on(n_threads, dout.dtype, dout.size)(dout, *dout.shape, dbias)
 
 
 @Loop
@@ -97,15 +96,22 @@ def _gemm(workers: int, a: Matrix, b: Matrix, bias: Row, out: Row):
 
 @Loop
 def _small(workers: int, a: Matrix, b: Matrix, bias: Row, out: Row):
+    """Take four rows of a at a time; where b does not lie in rows, its lines are copied."""
     M, K = a.shape
     N, lanes, x, w, zero = b.shape[1], LINE_BYTES // out.itemsize, all_of(a), all_of(b), out.dtype.type(0)
-    a_row, a_column, b_row = a.strides[0] // a.itemsize, a.strides[1] // a.itemsize, b.strides[0] // b.itemsize
+    a_row, a_column = a.strides[0] // a.itemsize, a.strides[1] // a.itemsize
+    b_row, b_column = b.strides[0] // b.itemsize, b.strides[1] // b.itemsize
+    copied = b_column != 1
+    rows = np.empty(K * lanes if copied else 0, out.dtype)
     for column in range(0, N, lanes):
         used = min(lanes, N - column)
         start = load_part(bias, column, used, zero) if bias.size > 0 else fill(out, 0)
+        for k in range(K if copied else 0):
+            for j in range(used):
+                rows[unsigned(k * used + j)] = w[unsigned(k * b_row + (column + j) * b_column)]
         for row in range(0, M, 4):
-            four_rows(min(4, M - row), x, row * a_row, a_row, a_column, K, w, column, b_row, start, out,
-                      row * N + column, N, used)
+            four_rows(min(4, M - row), x, row * a_row, a_row, a_column, K, rows if copied else w,
+                      0 if copied else column, used if copied else b_row, start, out, row * N + column, N, used)
 
 
 @inner

@@ -14,7 +14,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from .arguments import Records, Row
 from .compile import Loop, inline, inner
-from .memory import flat, threads_for
+from .memory import flat
 from .turns import runs_of, turns
 
 CHANNELS = 16  # per piece of col2im
@@ -45,13 +45,13 @@ Folds = Annotated[np.ndarray, Records(FOLD)]
 def im2col(x, filter_size, stride, pad, col, n_threads):
     """x (N,C,H,W), any strides, to col (N*OH*OW, C*FH*FW)."""
     fold = _fold(x.shape, x.strides, x.itemsize, filter_size, stride, pad)
-    _gather.on(threads_for(n_threads, col.size), col.dtype)(fold, _memory(x), col)
+    _gather.on(n_threads, col.dtype, col.size)(fold, _memory(x), col)
 
 
 def col2im(col, filter_size, stride, pad, dx, n_threads):
     """col (N*OH*OW, C*FH*FW) to dx (N,C,H,W), C-contiguous; where windows overlap, their values add up."""
     fold = _fold(dx.shape, dx.strides, dx.itemsize, filter_size, stride, pad)
-    _scatter.on(threads_for(n_threads, col.size), dx.dtype)(fold, col, dx)
+    _scatter.on(n_threads, dx.dtype, col.size)(fold, col, dx)
 
 
 @lru_cache(maxsize=512)

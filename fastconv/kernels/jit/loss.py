@@ -10,7 +10,6 @@ from .arguments import Labels, Row
 from .compile import Loop, inner
 from .exponential import exponential
 from .lines import LINE_BYTES, load, store
-from .memory import threads_for
 from .rows import line_max, line_sum, load_part, most, store_part
 from .turns import runs_of, turns
 
@@ -19,17 +18,17 @@ TASK_SIZE = 1 << 12  # elements that make taking a task worth while
 
 def softmax_forward(x, out, n_threads):
     """out[n] = exp(x[n] - max) / sum(exp(x[n] - max)); x, out (N,K)."""
-    _softmax.on(threads_for(n_threads, x.size), x.dtype)(x, x.shape[0], x.shape[1], out)
+    _softmax.on(n_threads, x.dtype, x.size)(x, x.shape[0], x.shape[1], out)
 
 
 def softmax_loss_forward(x, t, y, loss, n_threads):
     """y = softmax(x) (N,K); loss[n] = -log(y[n, t[n]] + 1e-7); t int64 (N,)."""
-    _softmax_loss.on(threads_for(n_threads, x.size), x.dtype)(x, t, x.shape[1], y, loss)
+    _softmax_loss.on(n_threads, x.dtype, x.size)(x, t, x.shape[1], y, loss)
 
 
 def softmax_loss_backward(y, t, dx, n_threads):
     """dx = (y - onehot(t)) / N."""
-    _difference.on(threads_for(n_threads, y.size), y.dtype)(y, t, y.shape[1], dx)
+    _difference.on(n_threads, y.dtype, y.size)(y, t, y.shape[1], dx)
 
 
 @Loop

@@ -11,7 +11,6 @@ from numba import prange
 from .arguments import Records, Row
 from .compile import Loop, inline
 from .lines import lanes_of, load, root, store
-from .memory import threads_for
 from .turns import runs_of, turns
 
 TASK_SIZE = 1 << 13  # elements of a task
@@ -47,13 +46,13 @@ def response_size(record):
 def lrn_forward(x, n, k, alpha, beta, out, n_threads):
     """out = x / (k + alpha/n * sum of x^2 over n channels)^beta; x, out (N,H,W,C)."""
     rule = response_record(x.shape[3], n, k, alpha, beta)
-    _forward.on(threads_for(n_threads, x.size), x.dtype)(rule, response_size(rule[0]), x, out)
+    _forward.on(n_threads, x.dtype, x.size)(rule, response_size(rule[0]), x, out)
 
 
 def lrn_backward(dout, x, n, k, alpha, beta, dx, n_threads):
     """dx = dout/scale^beta - 2*alpha/n*beta * x * sum(dout*x/scale^(beta+1)) over the channels whose windows hold x."""
     rule = response_record(x.shape[3], n, k, alpha, beta)
-    _backward.on(threads_for(n_threads, x.size), x.dtype)(rule, response_size(rule[0]), dout, x, dx)
+    _backward.on(n_threads, x.dtype, x.size)(rule, response_size(rule[0]), dout, x, dx)
 
 
 @Loop

@@ -33,11 +33,6 @@ def none(dtype: Any) -> np.ndarray:
     return np.empty(0, dtype)
 
 
-def threads_for(n_threads: int, work: int, serial: int = SERIAL_SIZE) -> int:
-    """Return how many threads are worth waking for so much work."""
-    return n_threads if work >= serial else 1
-
-
 class _Address:
     """Read-only memory that NumPy does not know to be read-only."""
 

@@ -7,7 +7,6 @@ from numba import prange
 from .arguments import Row
 from .compile import Loop, inner
 from .float_mode import flush_denormals, restore_mode
-from .memory import threads_for
 from .turns import runs_of, turns
 
 CHUNK = 1 << 13  # elements per task
@@ -16,34 +15,34 @@ EPSILON = 1e-7
 
 def sgd_update(grad, lr, param, n_threads):
     """param -= lr * grad."""
-    _sgd.on(threads_for(n_threads, param.size), param.dtype)(grad, lr, param)
+    _sgd.on(n_threads, param.dtype, param.size)(grad, lr, param)
 
 
 def momentum_update(grad, lr, momentum, param, v, n_threads):
     """v = momentum*v - lr*grad; param += v (Polyak 1964)."""
-    _momentum.on(threads_for(n_threads, param.size), param.dtype)(grad, lr, momentum, param, v)
+    _momentum.on(n_threads, param.dtype, param.size)(grad, lr, momentum, param, v)
 
 
 def nesterov_update(grad, lr, momentum, param, v, n_threads):
     """param += momentum^2 * v - (1 + momentum)*lr*grad; v = momentum*v - lr*grad (Bengio et al., arXiv:1212.0901)."""
-    _nesterov.on(threads_for(n_threads, param.size), param.dtype)(grad, lr, momentum, param, v)
+    _nesterov.on(n_threads, param.dtype, param.size)(grad, lr, momentum, param, v)
 
 
 def adagrad_update(grad, lr, param, h, n_threads):
     """h += grad^2; param -= lr*grad / (sqrt(h) + 1e-7) (Duchi et al., JMLR 12, 2011)."""
-    _scaled.on(threads_for(n_threads, param.size), param.dtype)(grad, lr, 1.0, 1.0, param, h)
+    _scaled.on(n_threads, param.dtype, param.size)(grad, lr, 1.0, 1.0, param, h)
 
 
 def rmsprop_update(grad, lr, decay_rate, param, h, n_threads):
     """h = decay_rate*h + (1 - decay_rate)*grad^2; param -= lr*grad / (sqrt(h) + 1e-7) (Tieleman, Hinton 2012)."""
-    _scaled.on(threads_for(n_threads, param.size), param.dtype)(grad, lr, decay_rate, 1 - float(decay_rate), param, h)
+    _scaled.on(n_threads, param.dtype, param.size)(grad, lr, decay_rate, 1 - float(decay_rate), param, h)
 
 
 def adam_update(grad, lr_t, beta1, beta2, param, m, v, n_threads):
     """m += (1 - beta1)*(grad - m); v += (1 - beta2)*(grad^2 - v); param -= lr_t*m / (sqrt(v) + 1e-7)
     (Kingma, Ba, ICLR 2015; lr_t holds the bias correction)."""
     gains = 1 - float(beta1), 1 - float(beta2)
-    _adam.on(threads_for(n_threads, param.size), param.dtype)(grad, lr_t, *gains, param, m, v)
+    _adam.on(n_threads, param.dtype, param.size)(grad, lr_t, *gains, param, m, v)
 
 
 @Loop

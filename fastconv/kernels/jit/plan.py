@@ -26,7 +26,7 @@ from .dropout import dropout_threshold
 from .float_mode import flush_denormals, restore_mode
 from .layout import FILTERS, Layout, without_room
 from .lrn import response_record, response_size
-from .memory import flat, none, threads_for, zeros
+from .memory import flat, none, zeros
 from .packing import pack, reduce
 from .plan_state import COLUMNS, KINDS, MAP, STEP, Batch, Chunk, Memory, Tables, number_of, start_of, table
 from .plan_steps import run_step
@@ -165,7 +165,7 @@ class Plan:
         arrays = [array for triple in parameters for array in triple if array is not None]
         sums, at = np.empty(sum(-(-array.size // PIECE) for array in arrays), np.uint64), 0
         for array in arrays:
-            _add_up.on(threads_for(n_threads, array.size), self._real)(array, sums, at)
+            _add_up.on(n_threads, self._real, array.size)(array, sums, at)
             at += -(-array.size // PIECE)
         return sums.tobytes()
 

@@ -8,7 +8,6 @@ from numba import prange
 
 from .arguments import Row
 from .compile import Loop
-from .memory import threads_for
 from .turns import runs_of, turns
 from .windows import Pools, average_gradient, average_row, clear, max_gradient, max_row, pool_record
 
@@ -19,26 +18,26 @@ _record = lru_cache(maxsize=512)(pool_record)
 def max_pooling_forward(x, window, stride, pad, out, n_threads):
     """x (N,H,W,C) to out (N,OH,OW,C); padding never wins, nan does."""
     pool = _record(x.shape[1:], out.shape[1:], window, stride, pad)
-    _max_forward.on(threads_for(n_threads, x.size), x.dtype)(pool, out.shape[0] * out.shape[1], x, out)
+    _max_forward.on(n_threads, x.dtype, x.size)(pool, out.shape[0] * out.shape[1], x, out)
 
 
 def average_pooling_forward(x, window, stride, pad, out, n_threads):
     """x (N,H,W,C) to out (N,OH,OW,C): sum over the window / its area; padding counts as zeros, what
     is behind it does not count."""
     pool = _record(x.shape[1:], out.shape[1:], window, stride, pad)
-    _average_forward.on(threads_for(n_threads, x.size), x.dtype)(pool, out.shape[0] * out.shape[1], x, out)
+    _average_forward.on(n_threads, x.dtype, x.size)(pool, out.shape[0] * out.shape[1], x, out)
 
 
 def max_pooling_backward(dout, x, out, window, stride, pad, dx, n_threads):
     """dx (N,H,W,C): each dout goes to the first maximum of its window; x and out are the forward pass's."""
     pool = _record(dx.shape[1:], dout.shape[1:], window, stride, pad)
-    _max_backward.on(threads_for(n_threads, dx.size), dx.dtype)(pool, dx.shape[0], dout, x, out, dx)
+    _max_backward.on(n_threads, dx.dtype, dx.size)(pool, dx.shape[0], dout, x, out, dx)
 
 
 def average_pooling_backward(dout, window, stride, pad, dx, n_threads):
     """dx (N,H,W,C): each dout / its window's area goes to every pixel of its window."""
     pool = _record(dx.shape[1:], dout.shape[1:], window, stride, pad)
-    _average_backward.on(threads_for(n_threads, dx.size), dx.dtype)(pool, dx.shape[0], dout, dx)
+    _average_backward.on(n_threads, dx.dtype, dx.size)(pool, dx.shape[0], dout, dx)
 
 
 @Loop
