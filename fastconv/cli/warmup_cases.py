@@ -22,6 +22,7 @@ def cases(dtypes: tuple[str, ...]) -> list[tuple[str, Callable[[], None]]]:
         dtype = np.dtype(name)
         steps += [(f"{call[0]}, {dtype}", partial(_run, *call)) for call in calls(dtype)]
         steps.append((f"training step, {dtype}", partial(_training_step, dtype)))
+        steps.append((f"a single photograph, {dtype}", partial(_photograph, dtype)))
     return steps
 
 
@@ -119,6 +120,12 @@ def _training_step(dtype: np.dtype[Any]) -> None:
     x = np.random.default_rng(0).random((10, 1, 28, 28)).astype(dtype)
     Adam().update(network.params, network.gradient(x, np.arange(10)))
     network.predict(x)
+
+
+def _photograph(dtype: np.dtype[Any]) -> None:
+    """Run a network with so much work that all threads share each step of it (SHARED_WORK)."""
+    from ..models import SmallResNet
+    SmallResNet(seed=0, dtype=dtype).predict(np.zeros((1, 3, 32, 32), dtype))
 
 
 def loops() -> list[Any]:

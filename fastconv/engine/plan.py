@@ -53,9 +53,9 @@ class Plan:
         self._shape = (output.h, output.w, output.c) if schedule.images[len(schedule.graph.layers) - 1] else (output.c,)
         self.classes = output.c
 
-    def pays(self, images: int) -> bool:
+    def pays(self) -> bool:
         """Say whether it is faster than the layers one by one, each of which all threads share."""
-        return not self._apart or (images > 1 and not self._large)
+        return not (self._apart and self._large)
 
     def fits(self, graph: Graph, last_layer: Any) -> bool:
         """Say whether the network still is what the plan was made for; values of parameters may differ."""
@@ -149,10 +149,9 @@ class Plans:
                                      gradient=gradient, winograd=settings.winograd), backend)
             except (NotCompiled, ValueError, TypeError) as reason:  # what is wrong, the layers say best themselves
                 return reason if isinstance(reason, NotCompiled) else NotCompiled(str(reason))
-        if not plan.pays(len(x)):
+        if not plan.pays():
             self.give(key, plan)
-            return NotCompiled(f"the backend {backend} takes images apart: it would read large weights for each, or "
-                               "have one thread for a single image")
+            return NotCompiled(f"the backend {backend} takes images apart: it would read large weights for each")
         return key, plan
 
     def give(self, key: Any, plan: Plan) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from .compile import inline, inner
 from .lines import zero
-from .plan_state import place
+from .plan_state import first_row, last_row, place
 
 
 @inline
@@ -53,7 +53,7 @@ def normalize(step, tables, batch, memory, k, scratch):
     for j in range(count):
         scratch[j] = given[at + j] / values.dtype.type(np.sqrt(given[at + 3 * count + j] + c.eps))
     for n in range(k.n):
-        for h in range(m.h):
+        for h in range(first_row(m.h, k), last_row(m.h, k)):
             j, row, to = column_of(count, m, h), x + n * m.image + h * m.row, out + n * mo.image + h * mo.row
             for i in range(m.w * m.c):
                 value = (values[row + i] - given[at + 2 * count + j]) * scratch[j] + given[at + count + j]

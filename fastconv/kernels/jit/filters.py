@@ -24,7 +24,7 @@ def filter_forward(step, tables, batch, memory, k, scratch, places):
     x, out, values, weights = maps[step.a], maps[step.out], memory.values, memory.weights
     x_at, out_at = place(x, batch, k), place(out, batch, k)
     if f.affine:
-        affine_images(values, x_at, x.image, k.n, f.inputs, weights, f.packed, f.lines, f.outputs,
+        affine_images(values, x_at, x.image, k.n, f.inputs, weights, f.packed, 0, f.lines, f.outputs,
                       f.lanes, f.bias_lines, step.relu, values, out_at, out.image, scratch, places)
         return
     s, finish = tables.sweeps[f.forward], finish_of(step, maps, batch, k)
@@ -80,11 +80,11 @@ def pooled_images(s, images, x, x_at, weights, packed, bias, finish, octets, out
 
 
 @inner
-def affine_images(x, x_at, x_step, images, depth, weights, packed, lines, outputs, lanes, bias, relu, out, out_at,
-                  out_step, scratch, places):
-    """out (n, outputs) = x (n, depth) times packed lines, plus bias; with relu its positive part."""
+def affine_images(x, x_at, x_step, images, depth, weights, packed, first_line, last_line, outputs, lanes, bias, relu,
+                  out, out_at, out_step, scratch, places):
+    """out (n, outputs) = x (n, depth) times some packed lines, plus bias; with relu its positive part."""
     x_list, init_list, y_list = places[:MR], places[MR : 2 * MR], places[2 * MR : 3 * MR]
-    for line in range(lines):
+    for line in range(first_line, last_line):
         used = min(lanes, outputs - line * lanes)
         for first in range(0, images, MR):
             count = min(MR, images - first)
@@ -112,7 +112,7 @@ def filter_data_gradient(step, tables, batch, memory, k, scratch, places):
     dout, dx, finish = maps[step.a], maps[step.out], finish_of(step, maps, batch, k)
     dout_at, dx_at = place(dout, batch, k), place(dx, batch, k)
     if f.affine:
-        affine_images(values, dout_at, dout.image, k.n, f.outputs, weights, f.packed_back, f.back_lines,
+        affine_images(values, dout_at, dout.image, k.n, f.outputs, weights, f.packed_back, 0, f.back_lines,
                       f.inputs, f.lanes, f.no_bias, False, values, dx_at, dx.image, scratch, places)
     else:
         s = tables.sweeps[f.back]

@@ -15,6 +15,8 @@ from .sweep import Map, band_size, forward_axis, phase_axis, split_rows, sweep
 from .tile import MR
 from .winograd import HALF, LANES, POINTS, points_size, usual_block, winograd_pays, winograd_scratch
 
+TASKS = 64             # bands of an image that all workers share, at most
+WEIGHT_BYTES = 1 << 18  # packed weights that stay in L2 beside each
 BAND_BYTES = 1 << 18   # a padded copy of a part of an image should stay in L2
 ALL_TILES = 3 << 17    # bytes of points that stay in L2 beside a line of their gradient
 
@@ -56,8 +58,8 @@ def gradient_block(count, channels):
 class Layout:
     """Lays the filters of a plan, given as the native plan takes them, over its maps."""
 
-    def __init__(self, single: bool, maps: np.ndarray, most: int, winograd: bool) -> None:
-        self.maps, self.most, self.winograd = maps, most, winograd and single
+    def __init__(self, single: bool, maps: np.ndarray, most: int, winograd: bool, shared: bool = False) -> None:
+        self.maps, self.most, self.winograd, self.shared = maps, most, winograd and single, shared
         self.item = 4 if single else 8
         self.lanes = LINE_BYTES // self.item
         self.sweeps: list[dict] = []
@@ -145,6 +147,8 @@ class Layout:
                   None if out is None else Map(int(out["row"]), int(out["image"]), room=bool(room)))
         if s["padded"]:
             split_rows(s, BAND_BYTES // (s["h"].step * max(s["band_w"], 1) * channels * 8 + 1))
+        if self.shared and s["lines"] * s["depth"] * LINE_BYTES <= WEIGHT_BYTES:  # else its lines are parts
+            split_rows(s, min(s["rows"], max(4, -(-s["h"].grid // TASKS))))
         return s
 
     def _by_winograd(self, s: dict) -> bool:

@@ -30,6 +30,7 @@ from .memory import flat, none, zeros
 from .packing import pack, reduce
 from .plan_state import COLUMNS, KINDS, MAP, STEP, Batch, Chunk, Memory, Tables, number_of, start_of, table
 from .plan_steps import run_step
+from .shared_steps import run_shared
 from .sweep import records
 from .turns import runs_of, turns
 from .windows import POOL, pool_record
@@ -40,13 +41,14 @@ MANY_IMAGES = 1024   # as many images, for machines with many cores
 ROUND_WORK = 1 << 35  # multiply-adds between two looks at Python's signals
 ENDS = ("mean", "variance", "normalize_sums")  # steps that end a segment
 X_KINDS = "fdB"
+Packed = tuple[list[int], bytes]  # which arrays that cannot change, and the checksums of the others
 PIECE = 1 << 14  # elements of a parameter with a checksum of their own
 
 
 class Plan:
     """A compiled schedule; the parameters are those of the native plan."""
 
-    IMAGES_APART = True  # workers take images of their own through all steps, segments or not
+    IMAGES_APART = True  # workers take images of their own through all steps, but a single one through each together
 
     def __init__(self, single, maps, filters, columns, steps, local_bytes, batch_bytes, most, training,
                  winograd, segments=()) -> None:
@@ -54,7 +56,8 @@ class Plan:
         self._most, self._training = most, training
         self._local_bytes, self._batch_bytes = -(-local_bytes // 64) * 64, batch_bytes
         places = table(MAP, [_map(*m) for m in maps])
-        layout = Layout(single, places, most, winograd)
+        self._shared = len(segments) > 0
+        layout = Layout(single, places, most, winograd, self._shared)
         laid = [layout.add(given) for given in filters]
         self._work = (3 if training else 1) * sum(math.prod((*given["shape"], *given["size"])) for given in filters)
         for step in steps:
@@ -78,7 +81,8 @@ class Plan:
         self._weights = zeros(layout.weights, self._real)
         self._values = self._scratch = self._sums = none(self._real)
         self._places = none(np.int64)
-        self._packed = b""  # the checksums of what is packed for predictions
+        self._packed: Packed | None = None  # what tells which parameters are packed for predictions
+        self._constant: list[np.ndarray] = []
 
     def __call__(self, x, parameters, y, n_threads, *, index=None, labels=None, soft=None, losses=None, keys=None,
                  gradients=None, columns=()) -> None:
@@ -86,15 +90,17 @@ class Plan:
         images = len(x) if index is None else len(index)
         cut = _lanes_of(images) if self._training or self._counts else max(-(-images // self._most),
                                                                            min(images, 2 * -(-images // 8)))
-        workers = max(1, min(n_threads, cut, numba.config.NUMBA_NUM_THREADS))
+        together = self._shared and images == 1
+        workers = max(1, min(n_threads, n_threads if together else cut, numba.config.NUMBA_NUM_THREADS))
         self._make_room(workers, images, cut)
         for at, given in enumerate(columns):
             self._values_of(at)[...] = given
-        now = b"" if self._training else self._checksums(parameters, n_threads)
-        if not now or now != self._packed:
-            self._packed = b""
-            if now:  # copies, which no other thread changes between being summed and being packed
-                parameters = [[None if a is None else a.copy() for a in triple] for triple in parameters]
+        now = None if self._training else self._checksums(parameters, n_threads)
+        if now is None or now != self._packed:
+            self._packed = None
+            if now is not None:  # copies, which no other thread changes between being summed and being packed
+                parameters = [[a if a is None or _is_constant(a) else a.copy() for a in triple]
+                              for triple in parameters]
                 now = self._checksums(parameters, n_threads)
             for number, (weight, bias, scale) in enumerate(parameters):
                 if scale is not None:
@@ -103,7 +109,10 @@ class Plan:
                                                np.ascontiguousarray(weight), bias, self._weights)
             self._packed = now
         batch = self._batch(x, images, cut, workers, index, labels, soft, y, losses, keys)
-        self._run(batch, workers, n_threads)
+        if together:
+            self._run_together(batch, workers)
+        else:
+            self._run(batch, workers)
         for at, given in enumerate(columns):
             for row, array in enumerate(given):
                 if row >= 2 and array.flags.writeable:
@@ -112,10 +121,19 @@ class Plan:
             reduce.on(n_threads, self._real)(self._tables.filters, number, self._tables.sweeps, self._sums, cut,
                                              self._sums_size, dweight, dbias)
 
-    def _run(self, batch: Batch, workers: int, n_threads: int) -> None:
-        memory = Memory(self._values, self._values.view(np.uint8), self._scratch, self._places,
-                        self._weights, self._sums, self._column_values, self._column_sums)
-        first = 0
+    def _run_together(self, batch: Batch, workers: int) -> None:
+        """Take a single image through the steps, some at a time: in between Ctrl-C is noticed."""
+        memory, count = self._memory(), len(self._steps)
+        each = max(1, count * ROUND_WORK // max(self._work, ROUND_WORK))
+        for first in range(0, count, each):
+            run_shared(workers, first, min(first + each, count), self._tables, batch, memory)
+
+    def _memory(self) -> Memory:
+        return Memory(self._values, self._values.view(np.uint8), self._scratch, self._places, self._weights, self._sums,
+                      self._column_values, self._column_sums)
+
+    def _run(self, batch: Batch, workers: int) -> None:
+        memory, first = self._memory(), 0
         while first < len(self._steps):
             last = next((i + 1 for i in range(first, len(self._steps)) if self._steps[i][0] in ENDS), len(self._steps))
             for lane, last_lane, chunk, last_chunk in self._rounds(batch, workers):
@@ -160,14 +178,17 @@ class Plan:
         if self._training and cut * self._sums_size > self._sums.size:
             self._sums = np.empty(cut * self._sums_size, self._real)
 
-    def _checksums(self, parameters, n_threads: int) -> bytes:
+    def _checksums(self, parameters, n_threads: int) -> Packed:
         """Return what tells whether the parameters still have the values that are packed."""
-        arrays = [array for triple in parameters for array in triple if array is not None]
+        found = [array for triple in parameters for array in triple if array is not None]
+        constant, arrays = [a for a in found if _is_constant(a)], [a for a in found if not _is_constant(a)]
+        if [*map(id, constant)] != [*map(id, self._constant)]:
+            self._constant, self._packed = constant, None  # kept: no other array gets their numbers
         sums, at = np.empty(sum(-(-array.size // PIECE) for array in arrays), np.uint64), 0
         for array in arrays:
             _add_up.on(n_threads, self._real, array.size)(array, sums, at)
             at += -(-array.size // PIECE)
-        return sums.tobytes()
+        return [*map(id, constant)], sums.tobytes()
 
 
 @Loop
@@ -199,10 +220,16 @@ def run_worker(runs, worker, first_lane, first_step, last_step, first_chunk, las
         chunks = -(-images // batch.most)
         for i in range(first_chunk, min(last_chunk, chunks)):
             begin = start_of(i, images, chunks)
-            k = Chunk(first + begin, start_of(i + 1, images, chunks) - begin, lane, worker * batch.local_bytes, i == 0)
+            k = Chunk(first + begin, start_of(i + 1, images, chunks) - begin, lane, worker * batch.local_bytes, i == 0,
+                      0, 1)
             for number in range(first_step, last_step):
                 run_step(tables.steps[number], tables, batch, memory, k, scratch, places)
     restore_mode(mode)
+
+
+def _is_constant(array: np.ndarray) -> bool:
+    """Say whether it owns its memory and is read-only: it has the same values as long as it is the same array."""
+    return array.base is None and not array.flags.writeable
 
 
 def _lanes_of(images: int) -> int:

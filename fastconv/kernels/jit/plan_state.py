@@ -115,6 +115,8 @@ class Chunk(NamedTuple):
     lane: int
     local: int            # where the worker's maps begin, in bytes
     fresh: bool           # nothing has been added to the lane's sums
+    part: int             # of the step, where workers share it (shared_steps.py), else 0
+    parts: int            # of so many, else 1
 
 
 @inline
@@ -123,6 +125,18 @@ def place(m, batch, k):
     if m.batch:
         return (batch.batch_at + m.offset * batch.images + k.first * m.image * m.item + m.origin) // m.item
     return (k.local + m.offset + m.origin) // m.item
+
+
+@inline
+def first_row(h, k):
+    """Return the first of a map's h rows that belongs to the chunk's part of a step."""
+    return k.part * h // k.parts
+
+
+@inline
+def last_row(h, k):
+    """Return the row behind the last."""
+    return (k.part + 1) * h // k.parts
 
 
 @inline

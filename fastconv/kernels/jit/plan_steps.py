@@ -1,4 +1,4 @@
-"""The steps of a plan that have no filters: a few images on one thread."""
+"""The steps of a plan that have no filters: a few images on one thread, or some of their rows."""
 from __future__ import annotations
 
 from .columns import normalize, normalize_gradient, sum_rows
@@ -10,7 +10,7 @@ from .filters import filter_data_gradient, filter_forward
 from .lines import copy, zero
 from .loss import cross_entropy, softmax_row
 from .lrn import normalize_responses, response_gradient
-from .plan_state import KINDS, float32_at, float64_at, place, uint8_at
+from .plan_state import KINDS, first_row, float32_at, float64_at, last_row, place, uint8_at
 from .relu_pool import relu_unpool_rows
 from .windows import average_gradient, average_row, clear, max_gradient, max_row
 
@@ -90,7 +90,7 @@ def take_images(m, batch, values, k):
     for n in range(k.n):
         image = batch.index[k.first + n] if batch.index.size > 0 else k.first + n
         x = batch.x + image * batch.x_image
-        for h in range(m.h):
+        for h in range(first_row(m.h, k), last_row(m.h, k)):
             for c in range(m.c):
                 source, to = x + c * batch.x_channel + h * batch.x_row, at + n * m.image + h * m.row + c
                 for w in range(m.w):
@@ -107,7 +107,7 @@ def give_rows(m, batch, values, k):
     """Copy the last map to the caller's array, channels-last and dense."""
     at, width = place(m, batch, k), m.w * m.c
     for n in range(k.n):
-        for h in range(m.h):
+        for h in range(first_row(m.h, k), last_row(m.h, k)):
             copy(batch.y, ((k.first + n) * m.h + h) * width, values, at + n * m.image + h * m.row, width)
 
 
@@ -119,7 +119,7 @@ def by_rule(step, maps, batch, values, k):
     ma, mb, mo, kind = maps[step.a], maps[step.b if step.b >= 0 else step.a], maps[step.out], step.kind
     a, b, out, width = place(ma, batch, k), place(mb, batch, k), place(mo, batch, k), mo.w * mo.c
     for n in range(k.n):
-        for h in range(mo.h):
+        for h in range(first_row(mo.h, k), last_row(mo.h, k)):
             rule_row(kind, values, a + n * ma.image + h * ma.row, b + n * mb.image + h * mb.row, width,
                      out + n * mo.image + h * mo.row)
 
@@ -158,7 +158,7 @@ def slice_channels(step, maps, batch, values, k):
     ma, mo = maps[step.a], maps[step.out]
     a, out = place(ma, batch, k) + step.first, place(mo, batch, k) + step.other
     for n in range(k.n):
-        for h in range(mo.h):
+        for h in range(first_row(mo.h, k), last_row(mo.h, k)):
             for w in range(mo.w):
                 copy(values, out + n * mo.image + h * mo.row + w * mo.c, values,
                      a + n * ma.image + h * ma.row + w * ma.c, step.channels)
@@ -170,7 +170,7 @@ def scale_rows(step, maps, batch, values, k):
     ma, mo, ratio = maps[step.a], maps[step.out], values.dtype.type(step.ratio)
     a, out = place(ma, batch, k), place(mo, batch, k)
     for n in range(k.n):
-        for h in range(ma.h):
+        for h in range(first_row(ma.h, k), last_row(ma.h, k)):
             source, to = a + n * ma.image + h * ma.row, out + n * mo.image + h * mo.row
             for i in range(ma.w * ma.c):
                 values[to + i] = values[source + i] * ratio
@@ -183,7 +183,7 @@ def pool_rows(step, maps, batch, values, k):
     m, mo, p = maps[step.a], maps[step.out], step.pool
     x, out = place(m, batch, k), place(mo, batch, k)
     for n in range(k.n):
-        for h in range(mo.h):
+        for h in range(first_row(mo.h, k), last_row(mo.h, k)):
             if step.kind == MAX_POOLING:
                 max_row(p, values, x + n * m.image, h, values, out + n * mo.image + h * mo.row)
             else:
@@ -231,7 +231,7 @@ def lrn_rows(step, maps, batch, values, k, scratch):
     m, mo = maps[step.a], maps[step.out]
     x, out = place(m, batch, k), place(mo, batch, k)
     for n in range(k.n):
-        for h in range(m.h):
+        for h in range(first_row(m.h, k), last_row(m.h, k)):
             for w in range(m.w):
                 source, to = x + n * m.image + h * m.row + w * m.c, out + n * mo.image + h * mo.row + w * m.c
                 normalize_responses(step.response, values[source : source + m.c], scratch, values[to : to + m.c])
