@@ -67,11 +67,14 @@ def test_equal_to_the_layers(shared, seed, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("images", [1, 11])
 @pytest.mark.parametrize("seed", range(460, 480))
-def test_same_bits_on_any_number_of_threads(shared, seed, dtype):
+def test_same_bits_on_any_number_of_threads(shared, seed, images, dtype):
     random = RandomNetwork(seed, dtype)
-    network = trained(random.network, random)
-    x = random.batch(11)[0]
+    assert_same_bits(trained(random.network, random), random.batch(images)[0])
+
+
+def assert_same_bits(network, x):
     results = []
     for n_threads in (1, 2, 5):
         with threads(n_threads), only_plans(network):
@@ -82,11 +85,12 @@ def test_same_bits_on_any_number_of_threads(shared, seed, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("images", [1, 5])
 @pytest.mark.parametrize("seed", range(480, 500))
-def test_nan_and_inf_come_out_where_they_come_out_of_the_layers(shared, seed, bad, dtype):
+def test_nan_and_inf_come_out_where_they_come_out_of_the_layers(shared, seed, images, bad, dtype):
     random = RandomNetwork(seed, dtype)
     network = trained(random.network, random)
-    x = random.batch(5)[0]
+    x = random.batch(images)[0]
     x.flat[np.random.default_rng(seed).integers(x.size)] = bad
     assert_near(network.predict(x), layer_by_layer(network).predict(x), dtype)
 
@@ -125,6 +129,31 @@ def residual(dtype, channels=32, size=20, classes=17):
     network.add(Dropout(0.5))
     network.add(Affine(filters(40, classes), rng.normal(size=classes)))
     return network
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("images", [1, 3])
+def test_a_network_for_photographs_has_the_same_bits_on_any_number_of_threads(by_plan, dtype, images):
+    x = np.random.default_rng(1).normal(size=(images, 3, 160, 160)).astype(dtype)
+    assert_same_bits(residual(dtype, 32, 160), x)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("images", [1, 3])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_nan_and_inf_stay_in_their_pixels_where_winograd_would_spread_them(by_plan, dtype, images, bad):
+    """Images come out, so that every pixel is seen."""
+    rng = np.random.default_rng(2)
+    network = Network(dtype=dtype)
+    for _ in range(2):
+        network.add(Convolution(rng.normal(0, 0.1, (32, 32, 3, 3)), rng.normal(size=32), 1, 1))
+        network.add(Relu())
+    x = rng.normal(size=(images, 32, 41, 38)).astype(dtype)
+    for at in ((-1, 5, 20, 17), (-1, 31, 0, 0), (-1, 0, 40, 37)):
+        x[at] = bad
+    with only_plans(network):
+        actual = network.predict(x)
+    assert_near(actual, layer_by_layer(network).predict(x), dtype)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -105,6 +105,66 @@ print(child(4, expected, False), work(4) == expected)
     assert run_python(program, NUMBA_THREADING_LAYER=layer) == ["0", "0", "True"]
 
 
+def test_a_loop_that_fails_leaves_numba_as_it_was():
+    """Before its threads have started, and when an argument is wrong."""
+    program = """
+from unittest import mock
+from fastconv.kernels.jit.compile import threads
+expected = work(1)
+with mock.patch.object(numba, "get_num_threads", side_effect=KeyboardInterrupt):
+    try:
+        work(2)
+    except KeyboardInterrupt:
+        print("interrupted")
+print(work(2) == expected, threads.active, numba.get_num_threads())
+a = np.ones((300, 300))
+try:
+    kernel("gemm", "numba")(a, a, None, a.astype(np.float32), 3)
+except TypeError:
+    print("refused", threads.active, numba.get_num_threads())
+"""
+    assert run_python(program) == ["interrupted", "True", "False", "4", "refused", "False", "4"]
+
+
+def test_what_a_signal_leaves_does_not_keep_its_thread_from_sharing():
+    """It may raise right after the lock is taken; the thread's next loop has the threads again, others work alone."""
+    program = """
+import threading
+from fastconv.kernels.jit.compile import threads
+expected = work(1)
+print(threads.take(2))  # and never given back
+print(work(2) == expected, threads.take(3))
+found = []
+other = threading.Thread(target=lambda: found.extend([threads.take(2), work(2) == expected]))
+other.start()
+other.join()
+print(*found)
+threads.active = True  # as a handler of signals finds it, which interrupts a loop
+print(threads.take(2), work(2) == expected)
+"""
+    assert run_python(program) == ["2", "True", "3", "0", "True", "0", "True"]
+
+
+def test_threads_that_others_start_are_left_alone():
+    """While a loop is compiled, or runs for the first time; only its own helpers are kept off the caller's CPU."""
+    program = """
+import threading
+from fastconv.kernels.jit.compile import _Entries, threads
+stop, entries = threading.Event(), _Entries.__missing__
+others = []
+def compile_slowly(self, dtype):
+    others.append(threading.Thread(target=stop.wait))
+    others[-1].start()
+    return entries(self, dtype)
+_Entries.__missing__ = compile_slowly
+work(2)
+helpers = threads._apart._helpers
+print(len(others) > 3, any(other.native_id in helpers for other in others))
+stop.set()
+"""
+    assert run_python(program) == ["True", "False"]
+
+
 def test_without_compiling_the_results_are_the_same(tmp_path):
     program = """
 from fastconv.dispatch import OPERATIONS

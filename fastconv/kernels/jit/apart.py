@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 
 TASKS = "/proc/self/task"
+LOOKS = 64  # loops between two looks at which CPUs are allowed, while the caller stays on its own
 
 
 class Apart:
@@ -17,9 +18,9 @@ class Apart:
 
     def __init__(self) -> None:
         self._helpers: set[int] = set()
-        self._known = 1                      # threads in the largest loop so far
-        self._others: set[str] | None = None  # the threads before a loop that makes more
-        self._last = -1
+        self._known = self._next = 1    # threads in the largest loop so far, and in the one that runs
+        self._others: set[int] = set()  # the threads before a loop that makes more
+        self._last, self._looks = -1, 0
         self._cpu: Callable[[], int] | None = None
         if hasattr(os, "sched_setaffinity") and os.path.isdir(TASKS):
             self._cpu = getattr(ctypes.CDLL(None), "sched_getcpu", None)
@@ -28,19 +29,20 @@ class Apart:
         """Say that a loop begins on so many threads; the first one with so many makes them."""
         if self._cpu is None:
             return
+        self._next = n_threads
         if n_threads > self._known:
-            self._known, self._others, self._last = n_threads, set(os.listdir(TASKS)), -1
+            self._others = _tasks()
             return
-        cpu = self._cpu()
-        if cpu != self._last:
+        cpu, self._looks = self._cpu(), (self._looks + 1) % LOOKS
+        if cpu != self._last or self._looks == 0:
             self._last = cpu
             self._keep_off(cpu)
 
     def end(self) -> None:
-        """Say that it has ended."""
-        if self._others is not None:
-            self._helpers |= {int(task) for task in set(os.listdir(TASKS)) - self._others}
-            self._others = None
+        """Say that it has done its work."""
+        if self._cpu is not None and self._next > self._known:
+            self._helpers |= _tasks() - self._others
+            self._known, self._last = self._next, -1
 
     def _keep_off(self, cpu: int) -> None:
         allowed = os.sched_getaffinity(0)
@@ -49,3 +51,11 @@ class Apart:
                 os.sched_setaffinity(task, allowed - {cpu} or allowed)
             except OSError:  # it has ended
                 pass
+
+
+def _tasks() -> set[int]:
+    """Return the numbers of this process' threads, none where they cannot be listed."""
+    try:
+        return {int(task) for task in os.listdir(TASKS)}
+    except OSError:  # too many open files
+        return set()

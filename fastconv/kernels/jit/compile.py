@@ -71,8 +71,14 @@ class Loop:
         if not workers:
             return self._alone[dtype](*arguments)
         try:
-            return self._shared[dtype](workers, *arguments)
+            threads.active = True
+            loop = self._shared[dtype]
+            threads.begin(workers)
+            result = loop(workers, *arguments)
+            threads.end()
+            return result
         finally:
+            threads.active = False  # no signal is looked at before
             threads.give()
 
 
@@ -103,12 +109,18 @@ class _Entries(dict[Any, Callable[..., Any]]):
 
 
 class _Threads:
-    """Numba's threads, lent to one loop at a time."""
+    """Numba's threads, lent to one loop at a time: `take`, `begin`, the loop, `end`, and in any case `give`.
+
+    A signal may raise between any two of these. What it leaves is the lock in the hands of its thread, which may have
+    it again.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self.active = False           # the thread that has the lock is in a loop: a handler of signals works alone
         self._used = self._lost = False
         self._before = self._now = 0  # Numba's number of threads outside of the loop, and in it
+        self._count = numba.get_num_threads
         self._apart = Apart()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._forget)
@@ -118,22 +130,27 @@ class _Threads:
         n_threads = min(n_threads, numba.config.NUMBA_NUM_THREADS)
         if n_threads < 2 or self._lost or numba.config.DISABLE_JIT or not self._lock.acquire(False):
             return 0
-        try:
-            if not self._used:
-                self._start()
-            self._before = self._now = self._count()
-            if self._before != n_threads:
-                numba.set_num_threads(n_threads)
-                self._now = n_threads
-            self._apart.begin(n_threads)
-        except BaseException:
+        if self.active:
             self._lock.release()
-            raise
+            return 0
         return n_threads
+
+    def begin(self, n_threads: int) -> None:
+        """Have the next loop run on so many threads."""
+        self._before = self._now = 0
+        if not self._used:
+            self._start()
+        self._before = self._now = self._count()
+        if self._before != n_threads:
+            self._now = n_threads
+            numba.set_num_threads(n_threads)
+        self._apart.begin(n_threads)
+
+    def end(self) -> None:
+        self._apart.end()
 
     def give(self) -> None:
         try:
-            self._apart.end()
             if self._before != self._now:
                 numba.set_num_threads(self._before)
         finally:
@@ -148,8 +165,8 @@ class _Threads:
         self._count = getattr(parallel, "_get_num_threads", numba.get_num_threads)
 
     def _forget(self) -> None:
-        self._lock = threading.Lock()
-        self._lost = self._used
+        self._lock = threading.RLock()
+        self.active, self._lost = False, self._used
 
 
 threads = _Threads()
