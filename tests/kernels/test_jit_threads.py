@@ -47,7 +47,9 @@ def work(n_threads):
 def run_python(program, **environment):
     """Run the program after WORK; return the lines it prints."""
     done = subprocess.run([sys.executable, "-c", WORK + program], capture_output=True, text=True, timeout=500, cwd=ROOT,
-                          env={**os.environ, "NUMBA_NUM_THREADS": "4", "NUMBA_DISABLE_JIT": "0", **environment})
+                          env={name: value for name, value in (
+                              os.environ | {"NUMBA_NUM_THREADS": "4", "NUMBA_DISABLE_JIT": "0"} | environment).items()
+                              if value is not None})
     assert done.returncode == 0, done.stderr
     return done.stdout.split()
 
@@ -124,6 +126,30 @@ except TypeError:
     print("refused", threads.active, numba.get_num_threads())
 """
     assert run_python(program) == ["interrupted", "True", "False", "4", "refused", "False", "4"]
+
+
+def test_numbas_threads_start_with_short_waits():
+    """Before the first shared loop is compiled, for that starts them, too."""
+    program = """
+from numba import prange
+from numba.np.ufunc import parallel
+from fastconv.kernels.jit.arguments import Row
+from fastconv.kernels.jit.compile import Loop
+launch, found = parallel._launch_threads, []
+def watched():
+    found.append(os.environ.get("GOMP_SPINCOUNT"))
+    launch()
+parallel._launch_threads = watched
+@Loop
+def double(workers: int, x: Row):
+    for i in prange(x.size):
+        x[i] = 2 * x[i]
+x = np.ones(5)
+double.on(2, x.dtype)(x)
+print(found[0], x.sum(), os.environ.get("GOMP_SPINCOUNT"))
+"""
+    environment = dict.fromkeys(("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"))
+    assert run_python(program, **environment) == ["15000", "10.0", "None"]
 
 
 def test_what_a_signal_leaves_does_not_keep_its_thread_from_sharing():

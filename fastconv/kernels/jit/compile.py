@@ -72,6 +72,7 @@ class Loop:
             return self._alone[dtype](*arguments)
         try:
             threads.active = True
+            threads.start()
             loop = self._shared[dtype]
             threads.begin(workers)
             result = loop(workers, *arguments)
@@ -109,7 +110,7 @@ class _Entries(dict[Any, Callable[..., Any]]):
 
 
 class _Threads:
-    """Numba's threads, lent to one loop at a time: `take`, `begin`, the loop, `end`, and in any case `give`.
+    """Numba's threads, lent to one loop at a time: `take`, `start`, `begin`, the loop, `end`, and in any case `give`.
 
     A signal may raise between any two of these. What it leaves is the lock in the hands of its thread, which may have
     it again.
@@ -133,13 +134,21 @@ class _Threads:
         if self.active:
             self._lock.release()
             return 0
+        self._before = self._now = 0
         return n_threads
+
+    def start(self) -> None:
+        """Start Numba's threading layer, which compiling a shared loop would do in its own way."""
+        if self._used:
+            return
+        self._used = True
+        with _short_waits():
+            numba.get_num_threads()
+        # which takes two locks each time to ask whether it has started
+        self._count = getattr(parallel, "_get_num_threads", numba.get_num_threads)
 
     def begin(self, n_threads: int) -> None:
         """Have the next loop run on so many threads."""
-        self._before = self._now = 0
-        if not self._used:
-            self._start()
         self._before = self._now = self._count()
         if self._before != n_threads:
             self._now = n_threads
@@ -155,14 +164,6 @@ class _Threads:
                 numba.set_num_threads(self._before)
         finally:
             self._lock.release()
-
-    def _start(self) -> None:
-        """Start Numba's threading layer."""
-        self._used = True
-        with _short_waits():
-            numba.get_num_threads()
-        # which takes two locks each time to ask whether it has started
-        self._count = getattr(parallel, "_get_num_threads", numba.get_num_threads)
 
     def _forget(self) -> None:
         self._lock = threading.RLock()
